@@ -1,0 +1,68 @@
+// Scratch memory that lives as long as a job's owner: named float buffers that only grow, so the
+// steady state allocates nothing. An allocation failure is a typed error, never an abort.
+#pragma once
+#include <cstdint>
+#include <cstdlib>
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+#include <unordered_map>
+
+#include "core/check.h"
+
+namespace reasonrec {
+
+// 64-byte aligned array of floats. Contents are zero after (re)allocation.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(int64_t n) { resize(n); }
+  // Keeps nothing when it grows. Shrinking keeps the memory.
+  void resize(int64_t n) {
+    if (n > capacity_) {
+      const size_t bytes = (size_t(n) * sizeof(float) + 63) / 64 * 64;
+      data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+      if (!data_) {
+        capacity_ = size_ = 0;
+        throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed", "", "",
+                    "lower the token budget or the number of live rows");
+      }
+      std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
+      capacity_ = n;
+    }
+    size_ = n;
+  }
+  float* data() { return data_.get(); }
+  const float* data() const { return data_.get(); }
+  int64_t size() const { return size_; }
+  float& operator[](int64_t i) { return data_.get()[i]; }
+  float operator[](int64_t i) const { return data_.get()[i]; }
+
+ private:
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float, Free> data_;
+  int64_t size_ = 0, capacity_ = 0;
+};
+
+class Workspace {
+ public:
+  // The buffer of this name with at least n floats; valid until the next call with the same name.
+  float* floats(const std::string& name, int64_t n) {
+    Buffer& b = buffers_[name];
+    b.resize(n);
+    return b.data();
+  }
+  int64_t bytes() const {
+    int64_t total = 0;
+    for (const auto& [name, b] : buffers_) total += b.size() * int64_t(sizeof(float));
+    return total;
+  }
+
+ private:
+  std::unordered_map<std::string, Buffer> buffers_;
+};
+
+}  // namespace reasonrec

@@ -1,0 +1,37 @@
+// What a decoder of the Llama, Mistral, Qwen2/2.5 or Qwen3 family needs to know about itself.
+// Filled from config.json by TypeScript (src/engine/model-config.ts), which owns the file format.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reasonrec {
+
+struct RopeScaling {
+  enum class Kind { kNone, kLinear, kLlama3 } kind = Kind::kNone;
+  double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
+  int64_t original_max_position = 8192;
+};
+
+struct ModelConfig {
+  std::string family;  // "llama", "mistral", "qwen2", "qwen3"
+  int64_t hidden = 0, intermediate = 0, layers = 0, vocab = 0, max_position = 0;
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  float rms_eps = 1e-5f;
+  double rope_theta = 10000;
+  RopeScaling rope_scaling;
+  bool tied_head = false;
+  bool qkv_bias = false;  // Qwen2, Llama with attention_bias
+  bool o_bias = false;    // Llama with attention_bias
+  bool mlp_bias = false;
+  bool qk_norm = false;  // Qwen3: RMSNorm over each head of q and k, before rope
+};
+
+// The seven linear maps of a layer, in PEFT's names.
+enum Linear : int { kQ, kK, kV, kO, kGate, kUp, kDown, kLinears };
+inline constexpr const char* kLinearNames[kLinears] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                       "gate_proj", "up_proj", "down_proj"};
+int64_t linear_in(const ModelConfig&, Linear);
+int64_t linear_out(const ModelConfig&, Linear);
+
+}  // namespace reasonrec

@@ -1,0 +1,67 @@
+// Low-rank adapters (Hu et al. 2021), PEFT's conventions: y = W x + s B (A x), s = alpha / r, or
+// alpha / sqrt(r) with rslora. A (r, in) starts uniform in +-1/sqrt(in), B (out, r) starts at zero.
+//
+// The adapter is never merged into the weights: it is carried as extra columns of the same product,
+// y = [W | B] [x ; (sA) x], so decoding and training run one kernel and a bf16 base loses nothing.
+// Master values are fp32 in one flat buffer; the panels are packed again after every update.
+#pragma once
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/workspace.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+namespace reasonrec {
+
+struct LoraConfig {
+  int rank = 16;
+  float alpha = 32;
+  bool rslora = false;
+  std::array<bool, kLinears> targets{};  // which of the seven linears
+  float dropout = 0;                     // SFT only; one Philox mask per layer input (PEFT: one per linear)
+  float scale() const;
+};
+
+// One linear's pair, packed for the kernels. Null data: this linear has no adapter.
+struct LoraPanels {
+  int rank = 0;
+  Panels a;    // (in, r):  u = x (sA)^T
+  Panels b;    // (r, out): y += u B^T
+  Panels a_t;  // (r, in):  dx += du (sA)
+  Panels b_t;  // (out, r): du = dy B
+};
+
+class Adapter {
+ public:
+  Adapter(const ModelConfig&, const LoraConfig&);
+  void initialise(uint64_t seed);  // A uniform by Philox(seed, tensor index, element), B zero
+
+  const LoraConfig& config() const;
+  const ParameterLayout& layout() const;  // PEFT names: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+  float* values();                        // flat, layout().total floats
+  const float* values() const;
+  void refresh(const Context&);  // packs the panels again; call after values() changed
+  const LoraPanels& panels(int64_t layer, Linear) const;
+  int64_t offset_a(int64_t layer, Linear) const;  // into values(), -1 without adapter
+  int64_t offset_b(int64_t layer, Linear) const;
+
+  std::unique_ptr<Adapter> clone() const;
+  // One adapter of rank r1 + r2 and scale 1 that acts like both: A stacked, s B side by side.
+  static std::unique_ptr<Adapter> concatenate(const ModelConfig&, const Adapter& first, const Adapter& second);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+// The adapters of a forward, in order: none, the frozen one, the trained one, or both.
+struct AdapterStack {
+  const Adapter* frozen = nullptr;
+  const Adapter* trained = nullptr;
+};
+
+}  // namespace reasonrec

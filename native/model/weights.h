@@ -1,0 +1,63 @@
+// The base model's weights, packed for the kernels. Stored fp32, bf16 or fp16 in safetensors files
+// (mapped, not read); held as fp32 panels. Both packings of a weight exist only where a backward runs.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/workspace.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+namespace reasonrec {
+
+struct LinearWeight {
+  int64_t in = 0, out = 0;
+  Panels forward;                // (in, out)
+  Panels backward;               // (out, in); data null until prepare_backward()
+  const float* bias = nullptr;   // (out) or null
+};
+
+struct LayerWeights {
+  LinearWeight linear[kLinears];
+  const float *input_norm = nullptr, *post_norm = nullptr;  // (H)
+  const float *q_norm = nullptr, *k_norm = nullptr;         // (d) or null
+};
+
+class Model {
+ public:
+  // files: every safetensors file of the folder. Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH,
+  // RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_NON_FINITE_WEIGHTS with the tensor named.
+  static std::unique_ptr<Model> load(const Context&, const ModelConfig&, const std::vector<std::string>& files);
+  // Random weights (normal, sd `deviation`; norms 1, biases 0) by Philox: tests, benches, pre-training from scratch.
+  static std::unique_ptr<Model> random(const Context&, const ModelConfig&, uint64_t seed, float deviation);
+  ~Model();
+
+  const ModelConfig& config() const;
+  const LayerWeights& layer(int64_t l) const;
+  const float* embedding() const;   // (V, H)
+  const float* final_norm() const;  // (H)
+  Panels head() const;              // (H, V)
+  Panels head_backward() const;     // (V, H); data null until prepare_backward()
+  const float* rope_cos() const;    // (max_position, d / 2)
+  const float* rope_sin() const;
+
+  void prepare_backward(const Context&);  // packs the transposed panels once
+
+  // Full-parameter mode: one flat master of every weight under its checkpoint name (a tied head is
+  // one parameter, model.embed_tokens.weight). Decay on 2-D weights only.
+  void make_trainable(const Context&);    // idempotent; builds the master from the packed weights
+  bool trainable() const;
+  const ParameterLayout& layout() const;  // valid always
+  float* values();                        // null unless trainable
+  void refresh(const Context&);           // packs everything from the master
+  void save(const std::string& file) const;  // safetensors fp32 from the master or the packed weights
+
+ private:
+  Model();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reasonrec

@@ -1,0 +1,51 @@
+/** The one canonical form: a catalogue, interactions in order, and instances to learn and test on. */
+
+import type { UntrustedText } from '../prompts/untrusted-text.js'
+
+/** Position of an item in its catalogue; never shown to a model, never breaks a tie. */
+export type ItemIndex = number
+
+export interface Item {
+  /** Id in the user's files. */
+  readonly id: string
+  /** Cleaned title; comes from outside, so a type of its own. */
+  readonly title: UntrustedText
+}
+
+export interface Interaction {
+  readonly user: string
+  readonly item: ItemIndex
+  /** Null where the data has none. */
+  readonly rating: number | null
+  /** Unix seconds or the position in the user's sequence; only order counts. */
+  readonly timestamp: number
+}
+
+/** Which part a user or an interaction belongs to. */
+export type Part = 'train' | 'valid' | 'test'
+
+/** (u, H, y, C, t) of spec section 2. */
+export interface Instance {
+  /** Unique within a dataset and stable over runs, e.g. "train/1234/17". */
+  readonly id: string
+  readonly user: string
+  /** Oldest first, at most data.max_hist. */
+  readonly history: readonly ItemIndex[]
+  readonly target: ItemIndex
+  /** Holds the target; order shuffled from the seed. */
+  readonly candidates: readonly ItemIndex[]
+}
+
+export interface Dataset {
+  readonly name: string
+  /** "artist", "book", "film", "item": what a title names in a prompt. */
+  readonly noun: string
+  readonly items: readonly Item[]
+  /** Interactions of the training part only, by user, oldest first: what statistics may be taken from. */
+  readonly trainInteractions: readonly Interaction[]
+  readonly train: readonly Instance[]
+  readonly valid: readonly Instance[]
+  readonly test: readonly Instance[]
+  /** What was dropped, merged, shuffled or assumed, for the report. */
+  readonly notes: readonly string[]
+}

@@ -1,0 +1,300 @@
+/**
+ * The typed contract of the .node file: what native/binding exports, and nothing else.
+ * Long jobs return promises and take `control`, an Int32Array over a SharedArrayBuffer:
+ * [0] set to 1 to cancel, [1] units done, [2] units in all, [3] tokens done (native/core/job.h).
+ * Arrays handed to a job are referenced until it ends and must not be changed meanwhile.
+ * Errors are JS errors with `code`, `expected`, `got`, `remedy` (see errors.ts).
+ */
+
+export type Control = Int32Array
+
+export type LinearName = 'q_proj' | 'k_proj' | 'v_proj' | 'o_proj' | 'gate_proj' | 'up_proj' | 'down_proj'
+
+export interface NativeModelConfig {
+  readonly family: 'llama' | 'mistral' | 'qwen2' | 'qwen3'
+  readonly hidden: number
+  readonly intermediate: number
+  readonly layers: number
+  readonly vocab: number
+  readonly maxPosition: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly rmsEps: number
+  readonly ropeTheta: number
+  readonly ropeScaling:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'linear'; readonly factor: number }
+    | {
+        readonly kind: 'llama3'
+        readonly factor: number
+        readonly lowFreqFactor: number
+        readonly highFreqFactor: number
+        readonly originalMaxPosition: number
+      }
+  readonly tiedHead: boolean
+  readonly qkvBias: boolean
+  readonly oBias: boolean
+  readonly mlpBias: boolean
+  readonly qkNorm: boolean
+}
+
+export interface NativeLoraConfig {
+  readonly rank: number
+  readonly alpha: number
+  readonly rslora: boolean
+  readonly targets: readonly LinearName[]
+  readonly dropout: number
+}
+
+/** A named tensor of a flat fp32 buffer; `offset` in floats. */
+export interface NativeParameter {
+  readonly name: string
+  readonly offset: number
+  readonly rows: number
+  readonly cols: number
+  readonly decay: boolean
+}
+
+export interface NativeModel {
+  readonly vocab: number
+  readonly parameters: number
+  save(file: string): Promise<void>
+}
+
+export interface NativeAdapter {
+  readonly config: NativeLoraConfig
+  layout(): NativeParameter[]
+  /** Copy of the flat fp32 values, (layout total). */
+  values(): Float32Array
+  setValues(values: Float32Array): void
+  save(file: string, metadata: Readonly<Record<string, string>>): Promise<void>
+}
+
+export interface NativeSampling {
+  readonly temperature: number
+  readonly topK: number
+  readonly topP: number
+  readonly minP: number
+  readonly repetitionPenalty: number
+}
+
+export type NativeScriptStep =
+  | {
+      readonly kind: 'free'
+      readonly maxNew: number
+      readonly sampling: NativeSampling
+      readonly stopTokens: Int32Array
+      readonly stopTokenEndsSample: boolean
+      readonly stopStrings: readonly string[]
+    }
+  | { readonly kind: 'given'; readonly ids: Int32Array; readonly idsIfUnclosed: Int32Array }
+  | { readonly kind: 'choose'; readonly sampling: NativeSampling }
+
+export interface NativeTrie {
+  readonly sequences: number
+}
+
+export interface NativeGroup {
+  readonly prompt: Int32Array
+  /** One per sample; stream as a bigint of 64 bits. */
+  readonly samples: readonly { readonly stream: bigint; readonly given: Int32Array }[]
+  readonly trie: NativeTrie | null
+  readonly candidates: readonly Int32Array[]
+}
+
+export type Finish = 'none' | 'stop_token' | 'stop_string' | 'length'
+
+export interface NativeSample {
+  /** Every token after the prompt. */
+  readonly tokens: Int32Array
+  /** Per token: 0 sampled, 1 given, 2 chosen from the trie. */
+  readonly kinds: Uint8Array
+  /** Natural log, per token; 0 where given. */
+  readonly logprobs: Float32Array
+  /** Nats, per token; 0 where given. */
+  readonly entropies: Float32Array
+  /** One per script step. */
+  readonly finishes: readonly Finish[]
+  /** Index of the chosen sequence, -1 without a choose step. */
+  readonly choice: number
+  readonly candidateJoint: Float32Array
+  readonly candidateMean: Float32Array
+}
+
+export interface NativeDecodeOptions {
+  readonly seed: bigint
+  readonly maxRows: number
+  readonly sharePrefix: boolean
+  readonly vocabularyBytes: { readonly offsets: Float64Array; readonly bytes: Uint8Array } | null
+}
+
+export interface NativeAdapters {
+  readonly frozen: NativeAdapter | null
+  readonly trained: NativeAdapter | null
+}
+
+export interface NativeSequenceLogprobs {
+  /** Per sequence (length - 1): log p(ids[i + 1] | ids[0..i]). */
+  readonly logprobs: Float32Array[]
+  readonly entropies: Float32Array[]
+  /** Per sequence (length x vocab), only if asked for. */
+  readonly logits: Float32Array[] | null
+}
+
+export interface NativeOptimiserStep {
+  readonly learningRate: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  readonly weightDecay: number
+  /** 0: no clipping. */
+  readonly clipNorm: number
+}
+
+export interface NativeSftResult {
+  readonly loss: number
+  readonly tokens: number
+  readonly rows: number
+}
+
+export interface NativePolicyLossConfig {
+  readonly loss: 'ppo_clip' | 'reinforce'
+  readonly clipLow: number
+  readonly clipHigh: number
+  readonly dualClip: number
+  readonly aggregation: 'token_mean' | 'seq_mean_token_mean' | 'seq_mean_token_sum' | 'const_norm'
+  readonly maxLength: number
+  readonly kl: 'k1' | 'k2' | 'k3'
+  readonly beta: number
+  readonly entropyBonus: number
+}
+
+export interface NativePolicyGroup {
+  readonly prompt: Int32Array
+  readonly trie: NativeTrie | null
+  readonly completions: readonly {
+    readonly ids: Int32Array
+    readonly mask: Uint8Array
+    readonly oldLogprobs: Float32Array
+    readonly advantage: number
+    readonly sftWeight: number
+    readonly sftMask: Uint8Array
+    readonly trieBegin: number
+  }[]
+}
+
+export interface NativePolicySums {
+  readonly loss: number
+  readonly policy: number
+  readonly kl: number
+  readonly entropy: number
+  readonly klSum: number
+  readonly ratioSum: number
+  readonly entropySum: number
+  readonly maxAbsLogRatio: number
+  readonly tokens: number
+  readonly clippedLow: number
+  readonly clippedHigh: number
+}
+
+export interface NativePolicyResult {
+  readonly sums: NativePolicySums
+  readonly sftLoss: number
+  readonly rows: number
+  /** Flat in the order of groups, completions, tokens. */
+  readonly logprobs: Float32Array
+  readonly referenceLogprobs: Float32Array
+  readonly entropies: Float32Array
+}
+
+export interface NativeTrainer {
+  accumulateSft(
+    sequences: readonly { readonly ids: Int32Array; readonly weights: Float32Array }[],
+    normaliser: number,
+    dropout: { readonly p: number; readonly seed: bigint },
+    control: Control,
+  ): Promise<NativeSftResult>
+  accumulatePolicy(
+    groups: readonly NativePolicyGroup[],
+    loss: NativePolicyLossConfig,
+    weights: Float64Array,
+    temperature: number,
+    reference: NativeAdapters,
+    gradients: boolean,
+    control: Control,
+  ): Promise<NativePolicyResult>
+  /** Gradient norm before clipping; not finite: nothing was changed. */
+  apply(step: NativeOptimiserStep): Promise<number>
+  dropGradients(): void
+  layout(): NativeParameter[]
+  values(): Float32Array
+  setValues(values: Float32Array): void
+  gradients(): Float32Array
+  /** Writes moments (and, in full-parameter mode, the weights) as safetensors. */
+  saveState(file: string): Promise<void>
+  /** Restores what saveState wrote; throws RR_CHECKPOINT_MISMATCH for another layout. */
+  loadState(file: string): Promise<void>
+  readonly steps: number
+}
+
+export interface NativeAddon {
+  info(): { readonly version: string; readonly isa: string; readonly isas: string[]; readonly threads: number }
+  /** Threads of the one pool that all jobs share; waits for the running job. */
+  setThreads(threads: number): void
+  loadModel(config: NativeModelConfig, files: readonly string[], control: Control): Promise<NativeModel>
+  randomModel(config: NativeModelConfig, seed: bigint, deviation: number): Promise<NativeModel>
+  createAdapter(model: NativeModel, config: NativeLoraConfig, seed: bigint): NativeAdapter
+  /** Tensors by PEFT name from safetensors; throws RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH. */
+  loadAdapter(model: NativeModel, config: NativeLoraConfig, file: string): Promise<NativeAdapter>
+  cloneAdapter(adapter: NativeAdapter): NativeAdapter
+  concatenateAdapters(model: NativeModel, first: NativeAdapter, second: NativeAdapter): NativeAdapter
+  createTrie(sequences: readonly Int32Array[]): NativeTrie
+  generate(
+    model: NativeModel,
+    adapters: NativeAdapters,
+    groups: readonly NativeGroup[],
+    script: readonly NativeScriptStep[],
+    options: NativeDecodeOptions,
+    control: Control,
+  ): Promise<NativeSample[][]>
+  sequenceLogprobs(
+    model: NativeModel,
+    adapters: NativeAdapters,
+    sequences: readonly Int32Array[],
+    logits: boolean,
+    control: Control,
+  ): Promise<NativeSequenceLogprobs>
+  /** adapter null: full-parameter mode. */
+  createTrainer(
+    model: NativeModel,
+    frozen: NativeAdapter | null,
+    adapter: NativeAdapter | null,
+    options: { readonly tokenBudget: number; readonly recompute: boolean; readonly sharePrefix: boolean },
+  ): NativeTrainer
+  advantages(
+    estimator: 'grpo' | 'dr_grpo' | 'rloo',
+    rewards: Float64Array,
+    groupSizes: Int32Array,
+    valid: Uint8Array,
+    epsilon: number,
+  ): Float64Array
+  aggregationWeights(
+    aggregation: NativePolicyLossConfig['aggregation'],
+    lengths: Int32Array,
+    maxLength: number,
+  ): Float64Array
+  /** The loss over given log-probs, for checks and plots: sums and d loss / d logprob. */
+  policyLoss(
+    config: NativePolicyLossConfig,
+    logprob: Float32Array,
+    oldLogprob: Float32Array,
+    reference: Float32Array,
+    advantage: Float32Array,
+    weight: Float64Array,
+  ): { readonly sums: NativePolicySums; readonly gradient: Float32Array }
+  /** Uniforms in (0, 1) of Philox4x32-10 for indices [first, first + count). */
+  philox(seed: bigint, stream: bigint, first: bigint, count: number): Float64Array
+  /** Tensor names, dtypes and shapes of a safetensors file. */
+  inspectSafetensors(file: string): { name: string; dtype: string; shape: number[] }[]
+}

@@ -1,0 +1,34 @@
+/** A row of the result table (contracts): one model or baseline under one inference mode. */
+
+export type RowId =
+  | 'random'
+  | 'popularity'
+  | 'item_knn'
+  | 'base'
+  | 'imitated'
+  | 'internalized'
+  | 'answers_only_sft'
+  | 'answers_only_rl'
+  | 'shuffled_history'
+  | 'oracle'
+
+/** think_score: greedy reasoning, then candidates scored; score: candidates scored at once; free: greedy text, parsed. */
+export type InferenceMode = 'none' | 'score' | 'think_score' | 'free'
+
+export interface RankingMeans {
+  readonly hr1: number
+  readonly hr5: number
+  readonly ndcg5: number
+  readonly mrr: number
+}
+
+export interface ResultRow extends RankingMeans {
+  readonly id: RowId
+  readonly mode: InferenceMode
+  readonly n: number
+  /** 95 % bootstrap interval, clustered by user. */
+  readonly lo95: RankingMeans
+  readonly hi95: RankingMeans
+  /** Share of answers that named a candidate in the asked form; 1 for rows without text. */
+  readonly parse_rate: number
+}

@@ -1,0 +1,124 @@
+/**
+ * The files of a run directory that other parts read: metrics.jsonl, samples.jsonl, summary.json.
+ * One JSON object a line. Metric names are fixed here and nowhere else.
+ */
+
+import type { ResultRow } from '../eval/result-row.js'
+
+export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
+
+/** metrics.jsonl of Pattern Imitation: one line a step. */
+export interface ImitateMetrics {
+  readonly phase: 'imitate'
+  readonly step: number
+  readonly steps: number
+  readonly loss: number
+  readonly grad_norm: number
+  readonly lr: number
+  readonly tokens: number
+  readonly tokens_per_second: number
+  /** Set where an update was dropped because loss or norm was not finite. */
+  readonly skipped?: boolean
+}
+
+/** metrics.jsonl of Pattern Internalization: one line a step. */
+export interface InternalizeMetrics {
+  readonly phase: 'internalize'
+  readonly step: number
+  readonly steps: number
+  readonly loss: number
+  readonly reward: number
+  readonly reward_std: number
+  /** Mean of each reward term before weighting, by term id. */
+  readonly reward_terms: Readonly<Record<string, number>>
+  readonly hr1: number
+  readonly parse_rate: number
+  readonly kl: number
+  readonly entropy: number
+  readonly ratio_mean: number
+  readonly clip_ratio_low: number
+  readonly clip_ratio_high: number
+  /** Largest |sampled log-prob - trained log-prob| before the update. */
+  readonly logprob_mismatch: number
+  readonly frac_reward_zero_std: number
+  readonly completion_length: number
+  readonly grad_norm: number
+  readonly lr: number
+  readonly tokens: number
+  readonly tokens_per_second: number
+  readonly skipped?: boolean
+}
+
+/** metrics.jsonl: a validation during training, or the end of a phase. */
+export interface ValidationMetrics {
+  readonly phase: 'evaluate'
+  /** The model judged: base, imitated, internalized, or "imitate@20", "internalize@10". */
+  readonly model: string
+  readonly after: 'base' | 'imitate' | 'internalize'
+  readonly step: number
+  readonly hr1: number
+  readonly hr5: number
+  readonly ndcg5: number
+  readonly n: number
+}
+
+export interface CollectMetrics {
+  readonly phase: 'collect'
+  readonly instances: number
+  readonly done: number
+  readonly sampled: number
+  readonly kept_a: number
+  readonly kept_b: number
+  readonly kept_c: number
+  readonly tokens_per_second: number
+}
+
+export type MetricsLine = CollectMetrics | ImitateMetrics | InternalizeMetrics | ValidationMetrics
+
+/** samples.jsonl: what a model wrote, to be shown to a person. Titles and texts are untrusted. */
+export interface SampleLine {
+  readonly phase: Phase
+  readonly model: string
+  readonly step: number
+  readonly instance: string
+  readonly history: readonly string[]
+  readonly candidates: readonly string[]
+  readonly target: string
+  readonly reasoning: string
+  readonly answer: string
+  readonly hit: boolean
+  readonly reward?: number
+}
+
+/** Counts of Reasoning Collection, for the report. */
+export interface CollectSummary {
+  readonly instances: number
+  readonly sampled: number
+  readonly kept: { readonly A: number; readonly B: number; readonly C: number }
+  readonly generators: Readonly<Record<string, number>>
+  /** Rejections per gate and pass, e.g. rejected.A.G1. */
+  readonly rejected: Readonly<Record<string, Readonly<Record<string, number>>>>
+  readonly builtin_share: number
+  /** Targets by popularity decile (10 counts, rarest first): all instances, kept A, kept B, kept C. */
+  readonly target_deciles: Readonly<Record<'all' | 'A' | 'B' | 'C', readonly number[]>>
+}
+
+/** summary.json: what `run --json` prints (contracts) and what the report adds. */
+export interface RunSummary {
+  readonly schema: 1
+  readonly run: string
+  readonly adapter: string
+  readonly report: string
+  readonly seconds: { readonly collect: number; readonly imitate: number; readonly internalize: number; readonly evaluate: number }
+  readonly cpu_seconds: number
+  readonly world_size: number
+  readonly config_hash: string
+  readonly table: readonly ResultRow[]
+  readonly collect: CollectSummary
+  readonly dataset: { readonly name: string; readonly items: number; readonly train: number; readonly valid: number; readonly test: number; readonly notes: readonly string[] }
+  readonly model: { readonly name: string; readonly family: string; readonly parameters: number; readonly vocab: number }
+  readonly environment: Readonly<Record<string, string>>
+  /** Reasoning quality and popularity metrics per model row id. */
+  readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
+  readonly truncated: readonly string[]
+}
