@@ -293,6 +293,11 @@ export interface NativeAddon {
     advantage: Float32Array,
     weight: Float64Array,
   ): { readonly sums: NativePolicySums; readonly gradient: Float32Array }
+  /**
+   * The distribution a token is drawn from: repetition penalty over `context`, temperature, top-k,
+   * top-p, min-p, softmax (native/decode/sampler.h). logits, result: (vocab); filtered-out tokens 0.
+   */
+  samplingDistribution(logits: Float32Array, context: Int32Array, sampling: NativeSampling): Float64Array
   /** Uniforms in (0, 1) of Philox4x32-10 for indices [first, first + count). */
   philox(seed: bigint, stream: bigint, first: bigint, count: number): Float64Array
   /** Tensor names, dtypes and shapes of a safetensors file. */
