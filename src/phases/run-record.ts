@@ -3,7 +3,7 @@
  * One JSON object a line. Metric names are fixed here and nowhere else.
  */
 
-import type { ResultRow } from '../eval/result-row.js'
+import type { InferenceMode, ResultRow, RowId } from '../eval/result-row.js'
 
 export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
 
@@ -103,6 +103,18 @@ export interface CollectSummary {
   readonly target_deciles: Readonly<Record<'all' | 'A' | 'B' | 'C', readonly number[]>>
 }
 
+/** Metric of `a` minus metric of `b` on the same tests; 95 % interval from users drawn in pairs, p two-sided. */
+export interface PairedDifference {
+  readonly metric: 'hr1' | 'hr5' | 'ndcg5' | 'mrr'
+  readonly a: { readonly id: RowId; readonly mode: InferenceMode }
+  readonly b: { readonly id: RowId; readonly mode: InferenceMode }
+  readonly n: number
+  readonly difference: number
+  readonly lo95: number
+  readonly hi95: number
+  readonly p: number
+}
+
 /** summary.json: what `run --json` prints (contracts) and what the report adds. */
 export interface RunSummary {
   readonly schema: 1
@@ -114,6 +126,8 @@ export interface RunSummary {
   readonly world_size: number
   readonly config_hash: string
   readonly table: readonly ResultRow[]
+  /** The differences the report states: imitated - base, internalized - imitated, internalized - base, ... */
+  readonly differences?: readonly PairedDifference[]
   readonly collect: CollectSummary
   readonly dataset: { readonly name: string; readonly items: number; readonly train: number; readonly valid: number; readonly test: number; readonly notes: readonly string[] }
   readonly model: { readonly name: string; readonly family: string; readonly parameters: number; readonly vocab: number }
