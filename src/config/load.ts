@@ -1,0 +1,211 @@
+/**
+ * Layers of a configuration: preset <- --config FILE <- --set a.b=c <- dedicated options. Unknown keys and
+ * values of the wrong kind are errors with the file, line and column where they stand, and the nearest known key.
+ * The result carries the sha256 of its canonical JSON, which names the run in its files.
+ */
+
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { closest, distance } from 'fastest-levenshtein'
+import { Document, isMap, isScalar, LineCounter, parseDocument, type ParsedNode } from 'yaml'
+import type { z } from 'zod'
+import { ReasonrecError } from '../engine/errors.js'
+import { type Config, configKeys, configSchema } from './schema.js'
+
+/** One layer: plain values, and where a path stands in its source. */
+export interface ConfigLayer {
+  readonly values: unknown
+  readonly where: (path: readonly PropertyKey[]) => string
+}
+
+export interface LoadedConfig {
+  readonly config: Config
+  /** sha256 of the canonical JSON, hexadecimal. */
+  readonly hash: string
+}
+
+export interface ConfigSources {
+  readonly preset: string | null
+  readonly file: string | null
+  /** "a.b=c", c in YAML. */
+  readonly set: readonly string[]
+  /** Values of dedicated options (--model, --data, --seed, --threads), by path. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const layers: ConfigLayer[] = []
+  if (sources.preset !== null) layers.push(yamlLayer(sources.preset))
+  if (sources.file !== null) layers.push(yamlLayer(sources.file))
+  layers.push(...sources.set.map(setLayer))
+  for (const [path, value] of Object.entries(sources.options)) {
+    layers.push({ values: nest(path.split('.'), value), where: () => `option for ${path}` })
+  }
+  return checkedConfig(layers)
+}
+
+/** The configuration stored in a run directory. */
+export function readStoredConfig(file: string): LoadedConfig {
+  return checkedConfig([yamlLayer(file)])
+}
+
+/** YAML of a whole configuration, each key with its consequence as a comment. */
+export function configYaml(config: Config): string {
+  const document = new Document(config)
+  for (const { path, consequence, unit } of configKeys()) {
+    const pair = path.split('.')
+    const node = document.getIn(pair, true)
+    if (isScalar(node)) node.comment = ` ${consequence}${unit ? ` [${unit}]` : ''}`
+  }
+  return document.toString({ lineWidth: 0 })
+}
+
+export function configHash(config: Config): string {
+  return createHash('sha256').update(canonicalJson(config)).digest('hex')
+}
+
+/** JSON with sorted keys and no blanks: equal values give equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    return `{${entries.map(([name, child]) => `${JSON.stringify(name)}:${canonicalJson(child)}`).join(',')}}`
+  }
+  return JSON.stringify(value) ?? 'null'
+}
+
+export function yamlLayer(file: string): ConfigLayer {
+  if (!existsSync(file)) {
+    throw new ReasonrecError('RR_CONFIG_MISSING', `there is no configuration file ${file}`, {
+      remedy: 'give the path of a YAML file',
+    })
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(readFileSync(file, 'utf8'), { lineCounter: lines, uniqueKeys: true })
+  const [problem] = document.errors
+  if (problem) {
+    const { line, col } = lines.linePos(problem.pos[0])
+    throw new ReasonrecError('RR_CONFIG_SYNTAX', `${file}:${line}:${col} is not YAML`, {
+      got: problem.message.split('\n')[0] ?? problem.code,
+      remedy: 'correct the file',
+    })
+  }
+  const where = (path: readonly PropertyKey[]): string => {
+    const offset = keyOffset(document.contents, path)
+    if (offset === null) return file
+    const { line, col } = lines.linePos(offset)
+    return `${file}:${line}:${col}`
+  }
+  return { values: document.toJS({ maxAliasCount: 100 }) ?? {}, where }
+}
+
+/** Offset of the key at `path`, or of its nearest ancestor. */
+function keyOffset(root: ParsedNode | null, path: readonly PropertyKey[]): number | null {
+  let node: unknown = root
+  let offset: number | null = null
+  for (const name of path) {
+    if (!isMap(node)) break
+    const pair = node.items.find((item) => isScalar(item.key) && item.key.value === name)
+    if (!pair || !isScalar(pair.key)) break
+    offset = pair.key.range?.[0] ?? offset
+    node = pair.value
+  }
+  return offset
+}
+
+function setLayer(text: string): ConfigLayer {
+  const equals = text.indexOf('=')
+  if (equals <= 0) {
+    throw new ReasonrecError('RR_CONFIG_SET', `--set ${text} names no key and value`, {
+      expected: '--set a.b=c',
+      remedy: 'write the key, an equals sign and the value',
+    })
+  }
+  const path = text.slice(0, equals).trim().split('.')
+  const document = parseDocument(text.slice(equals + 1))
+  const value = document.errors.length > 0 ? text.slice(equals + 1) : document.toJS({ maxAliasCount: 0 })
+  return { values: nest(path, value), where: () => `--set ${text}` }
+}
+
+function nest(path: readonly string[], value: unknown): unknown {
+  return path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value)
+}
+
+function checkedConfig(layers: readonly ConfigLayer[]): LoadedConfig {
+  // Each layer is checked on its own first, so that an error names the source it stands in.
+  for (const layer of layers) {
+    const result = configSchema.safeParse(layer.values)
+    if (!result.success) throw problemError(result.error, layer)
+  }
+  const merged = layers.reduce<unknown>((below, layer) => merge(below, layer.values), {})
+  const config = configSchema.parse(merged)
+  checkAcrossKeys(config)
+  return { config, hash: configHash(config) }
+}
+
+function merge(below: unknown, above: unknown): unknown {
+  if (!isRecord(below) || !isRecord(above)) return above
+  const merged: Record<string, unknown> = { ...below }
+  for (const [name, value] of Object.entries(above)) merged[name] = name in merged ? merge(merged[name], value) : value
+  return merged
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function problemError(error: z.ZodError, layer: ConfigLayer): ReasonrecError {
+  const unknown = error.issues.find((issue) => issue.code === 'unrecognized_keys')
+  if (unknown && unknown.code === 'unrecognized_keys') {
+    const name = unknown.keys[0] ?? ''
+    const path = [...unknown.path, name]
+    return new ReasonrecError('RR_UNKNOWN_KEY', `${layer.where(path)}: unknown key ${path.join('.')}`, {
+      remedy: suggestion(path.join('.')),
+    })
+  }
+  const issue = error.issues[0]
+  const path = issue?.path ?? []
+  return new ReasonrecError('RR_CONFIG_VALUE', `${layer.where(path)}: wrong value for ${path.join('.') || 'the configuration'}`, {
+    expected: issue?.message ?? 'another value',
+    got: JSON.stringify(valueAt(layer.values, path)) ?? 'nothing',
+    remedy: 'correct the value',
+  })
+}
+
+function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((node, name) => (node as Record<PropertyKey, unknown> | null | undefined)?.[name], values)
+}
+
+/** "did you mean": the nearest full path, or the same last name elsewhere. */
+function suggestion(path: string): string {
+  const leaves = configKeys().map((entry) => entry.path)
+  const sections = leaves.map((leaf) => leaf.split('.').slice(0, -1).join('.')).filter((name) => name !== '')
+  const known = [...new Set([...leaves, ...sections])]
+  const last = path.split('.').at(-1) ?? path
+  const elsewhere = leaves.find((leaf) => leaf.split('.').at(-1) === last)
+  if (elsewhere) return `did you mean ${elsewhere}?`
+  const nearest = closest(path, known)
+  return distance(path, nearest) <= Math.max(3, path.length / 3)
+    ? `did you mean ${nearest}?`
+    : `known sections: ${[...new Set(known.map((name) => name.split('.')[0]))].join(', ')}`
+}
+
+function checkAcrossKeys(config: Config): void {
+  if (config.collect.k_free + config.collect.k_hint === 0 && config.collect.regime === 'self') {
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.k_free and collect.k_hint are both 0', {
+      remedy: 'sample at least once, or set collect.regime to builtin',
+    })
+  }
+  if (config.collect.min_words > config.collect.max_words) {
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.min_words is above collect.max_words', {
+      got: `${config.collect.min_words} and ${config.collect.max_words}`,
+      remedy: 'swap them',
+    })
+  }
+  if (config.data.min_hist > config.data.max_hist) {
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'data.min_hist is above data.max_hist', {
+      got: `${config.data.min_hist} and ${config.data.max_hist}`,
+      remedy: 'swap them',
+    })
+  }
+}
