@@ -19,7 +19,7 @@ export interface Standing {
   readonly equal: number
 }
 
-/** Null where the answer is invalid (no scores, or a target without a finite score). */
+/** Null where the answer is invalid (no scores, or a target whose score is null or NaN). */
 export function standing(scores: readonly (number | null)[] | null, target: number): Standing | null {
   const own = scores?.[target]
   if (!scores || own === null || own === undefined || Number.isNaN(own)) return null
