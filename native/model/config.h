@@ -34,4 +34,8 @@ inline constexpr const char* kLinearNames[kLinears] = {"q_proj",    "k_proj",  "
 int64_t linear_in(const ModelConfig&, Linear);
 int64_t linear_out(const ModelConfig&, Linear);
 
+void validate(const ModelConfig&);  // throws RR_BAD_MODEL for shapes no decoder can have
+// Angle per position of each rotary pair (d / 2), fp64, scaling applied.
+std::vector<double> rope_frequencies(const ModelConfig&);
+
 }  // namespace reasonrec

@@ -18,6 +18,7 @@ struct ParameterLayout {
   std::vector<Parameter> entries;
   int64_t total = 0;
   const Parameter& at(const std::string& name) const;  // throws RR_UNKNOWN_TENSOR
+  Parameter& append(const std::string& name, int64_t rows, int64_t cols, bool decay);
 };
 
 }  // namespace reasonrec

@@ -40,8 +40,9 @@ class Model {
   const float* final_norm() const;  // (H)
   Panels head() const;              // (H, V)
   Panels head_backward() const;     // (V, H); data null until prepare_backward()
-  const float* rope_cos() const;    // (max_position, d / 2)
+  const float* rope_cos() const;    // (rope_positions, d / 2)
   const float* rope_sin() const;
+  int64_t rope_positions() const;  // max_position, at most 131072
 
   void prepare_backward(const Context&);  // packs the transposed panels once
 
@@ -50,6 +51,7 @@ class Model {
   void make_trainable(const Context&);    // idempotent; builds the master from the packed weights
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always
+  const char* head_name() const;          // the parameter that head_backward's dhead belongs to
   float* values();                        // null unless trainable
   void refresh(const Context&);           // packs everything from the master
   void save(const std::string& file) const;  // safetensors fp32 from the master or the packed weights
