@@ -2,7 +2,8 @@
  * The typed contract of the .node file: what native/binding exports, and nothing else.
  * Long jobs return promises and take `control`, an Int32Array over a SharedArrayBuffer:
  * [0] set to 1 to cancel, [1] units done, [2] units in all, [3] tokens done (native/core/job.h).
- * Arrays handed to a job are referenced until it ends and must not be changed meanwhile.
+ * Jobs run one after another in the order of their calls. Arrays handed to a job are read before the
+ * call returns. Calls that answer at once throw RR_BUSY where they would meet a job that uses the object.
  * Errors are JS errors with `code`, `expected`, `got`, `remedy` (see errors.ts).
  */
 
@@ -240,15 +241,15 @@ export interface NativeTrainer {
 
 export interface NativeAddon {
   info(): { readonly version: string; readonly isa: string; readonly isas: string[]; readonly threads: number }
-  /** Threads of the one pool that all jobs share; waits for the running job. */
-  setThreads(threads: number): void
+  /** Threads of the one pool that all jobs share, from the next job on. */
+  setThreads(threads: number): Promise<void>
   loadModel(config: NativeModelConfig, files: readonly string[], control: Control): Promise<NativeModel>
   randomModel(config: NativeModelConfig, seed: bigint, deviation: number): Promise<NativeModel>
-  createAdapter(model: NativeModel, config: NativeLoraConfig, seed: bigint): NativeAdapter
+  createAdapter(model: NativeModel, config: NativeLoraConfig, seed: bigint): Promise<NativeAdapter>
   /** Tensors by PEFT name from safetensors; throws RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH. */
   loadAdapter(model: NativeModel, config: NativeLoraConfig, file: string): Promise<NativeAdapter>
-  cloneAdapter(adapter: NativeAdapter): NativeAdapter
-  concatenateAdapters(model: NativeModel, first: NativeAdapter, second: NativeAdapter): NativeAdapter
+  cloneAdapter(adapter: NativeAdapter): Promise<NativeAdapter>
+  concatenateAdapters(model: NativeModel, first: NativeAdapter, second: NativeAdapter): Promise<NativeAdapter>
   createTrie(sequences: readonly Int32Array[]): NativeTrie
   generate(
     model: NativeModel,
@@ -271,7 +272,7 @@ export interface NativeAddon {
     frozen: NativeAdapter | null,
     adapter: NativeAdapter | null,
     options: { readonly tokenBudget: number; readonly recompute: boolean; readonly sharePrefix: boolean },
-  ): NativeTrainer
+  ): Promise<NativeTrainer>
   advantages(
     estimator: 'grpo' | 'dr_grpo' | 'rloo',
     rewards: Float64Array,

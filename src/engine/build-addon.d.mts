@@ -1,0 +1,4 @@
+/** Where the built addon lies: build/Release/reasonrec.node of the package. */
+export const addonPath: string
+/** True when the addon is there and was built from the sources as they are now. */
+export function addonIsFresh(): boolean

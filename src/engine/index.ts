@@ -1,0 +1,34 @@
+/** The engine as the rest of the library sees it. */
+
+export { Adapter, linearNames, type LoraConfig, readAdapterConfig } from './adapter.js'
+export {
+  type Adapters,
+  createTrie,
+  type DecodeGroup,
+  type DecodeOptions,
+  generate,
+  type Sample,
+  type Sampling,
+  type ScriptStep,
+  sequenceLogprobs,
+  type TokenIds,
+  type Trie,
+} from './decoder.js'
+export { type ErrorDetails, exitStatus, fromNative, ReasonrecError } from './errors.js'
+export { type JobOptions, type JobProgress } from './job.js'
+export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
+export { Model, readModelConfig, weightFiles } from './model.js'
+export { parseModelConfig, supportedFamilies } from './model-config.js'
+export type { Finish, LinearName, NativeLoraConfig, NativeModelConfig, NativeParameter, NativeSequenceLogprobs } from './native.js'
+export {
+  type AdvantageEstimator,
+  advantages,
+  aggregationWeights,
+  type PolicyCompletion,
+  type PolicyGroup,
+  type PolicyLossConfig,
+  type PolicyOptions,
+  type PolicyResult,
+  policyLoss,
+} from './policy-trainer.js'
+export { type AdapterTrainerOptions, type OptimiserStep, type SftOptions, type SftResult, type SftSequence, Trainer, type TrainerOptions } from './trainer.js'

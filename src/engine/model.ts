@@ -1,0 +1,153 @@
+/**
+ * A base model: a Hugging Face folder (config.json, safetensors in one file or sharded) opened read-only.
+ * Weights are mapped and packed once; adapters and trainers keep the model alive.
+ * Only safetensors is read: pickle files run code when opened and are refused.
+ */
+
+import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { z } from 'zod'
+import { ReasonrecError } from './errors.js'
+import { type JobOptions, runJob } from './job.js'
+import { loadAddon } from './load.js'
+import { parseModelConfig } from './model-config.js'
+import type { NativeModel, NativeModelConfig } from './native.js'
+
+export class Model {
+  /** The folder it was opened from; null for random weights. */
+  readonly dir: string | null
+  readonly config: NativeModelConfig
+  /** Number of weights. */
+  readonly parameters: number
+  /** The addon's object, for this folder's other files. */
+  readonly native: NativeModel
+
+  private constructor(dir: string | null, config: NativeModelConfig, native: NativeModel) {
+    this.dir = dir
+    this.config = config
+    this.native = native
+    this.parameters = native.parameters
+  }
+
+  /** Rows of the embedding; token ids are in [0, vocab). */
+  get vocab(): number {
+    return this.config.vocab
+  }
+
+  /**
+   * Opens a model folder. Progress counts tensors.
+   * @throws RR_MODEL_NOT_FOUND, RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP, what
+   *   parseModelConfig throws, and RR_BAD_SAFETENSORS, RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR,
+   *   RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS, RR_OUT_OF_MEMORY, RR_CANCELLED
+   */
+  static async open(dir: string, options?: JobOptions): Promise<Model> {
+    const config = readModelConfig(dir)
+    const files = weightFiles(dir)
+    const native = await runJob(options, (control) => loadAddon().loadModel(config, files, control))
+    return new Model(path.resolve(dir), config, native)
+  }
+
+  /** Random weights, normal with standard deviation `deviation` (norms 1, biases 0): tests, training from scratch. */
+  static async random(config: NativeModelConfig, seed: bigint, deviation: number): Promise<Model> {
+    const native = await runJob(undefined, () => loadAddon().randomModel(config, seed, deviation))
+    return new Model(null, config, native)
+  }
+
+  /** Writes the weights as one fp32 safetensors file (replaced atomically). @throws RR_WRITE_FAILED */
+  async save(file: string): Promise<void> {
+    await runJob(undefined, () => this.native.save(file))
+  }
+}
+
+/** config.json of a model folder. @throws RR_MODEL_NOT_FOUND, RR_MODEL_FILE_MISSING, parseModelConfig's */
+export function readModelConfig(dir: string): NativeModelConfig {
+  requireFolder(dir)
+  const file = path.join(dir, 'config.json')
+  return parseModelConfig(readJson(file, 'a model folder holds config.json and safetensors weights'), file)
+}
+
+/** The safetensors files of a model folder, absolute. @throws RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP */
+export function weightFiles(dir: string): string[] {
+  requireFolder(dir)
+  const names = readdirSync(dir).sort()
+  if (names.includes('model.safetensors')) return [regularFile(dir, 'model.safetensors')]
+  if (names.includes('model.safetensors.index.json')) return shardFiles(dir)
+  const pickle = names.find((name) => /\.(bin|pt|pth|ckpt|pkl|pickle)$/i.test(name))
+  if (pickle && !names.some((name) => name.endsWith('.safetensors'))) {
+    throw new ReasonrecError('RR_PICKLE_REFUSED', `${path.join(dir, pickle)} is a pickle file, which can run code when opened`, {
+      expected: 'model.safetensors, or shards with model.safetensors.index.json',
+      got: pickle,
+      remedy: 'convert it where you trust it: AutoModelForCausalLM.from_pretrained(dir).save_pretrained(out, safe_serialization=True)',
+    })
+  }
+  throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${dir} holds no model weights`, {
+    expected: 'model.safetensors, or shards with model.safetensors.index.json',
+    got: names.filter((name) => name.endsWith('.safetensors')).join(', ') || 'no safetensors file',
+    remedy: 'download the whole model folder',
+  })
+}
+
+const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) })
+
+function shardFiles(dir: string): string[] {
+  const file = path.join(dir, 'model.safetensors.index.json')
+  const parsed = indexSchema.safeParse(readJson(file, 'download the index again'))
+  const shards = parsed.success ? [...new Set(Object.values(parsed.data.weight_map))].sort() : []
+  if (shards.length === 0) {
+    throw new ReasonrecError('RR_BAD_WEIGHT_MAP', `${file} names no weight files`, {
+      expected: 'weight_map: { tensor name: file name }',
+      remedy: 'download the index again',
+    })
+  }
+  for (const name of shards) {
+    if (!/^[^/\\\0]+\.safetensors$/.test(name) || name.startsWith('.')) {
+      throw new ReasonrecError('RR_BAD_WEIGHT_MAP', `${file} names a file outside its folder or of another kind`, {
+        expected: 'plain names that end in .safetensors',
+        got: JSON.stringify(name),
+        remedy: 'do not use this folder; it may be hostile',
+      })
+    }
+  }
+  return shards.map((name) => regularFile(dir, name))
+}
+
+/**
+ * A regular file of the folder. A link is followed only within the folder or into `blobs` two levels up,
+ * which is how the Hugging Face cache lays out its snapshots.
+ */
+function regularFile(dir: string, name: string): string {
+  const file = path.join(path.resolve(dir), name)
+  const link = lstatSync(file, { throwIfNoEntry: false })
+  const target = link && statSync(file, { throwIfNoEntry: false })
+  if (!target) {
+    throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${file} is missing`, { remedy: 'download the whole model folder' })
+  }
+  const inside = (folder: string) => path.relative(folder, realpathSync(file)).split(path.sep)[0] !== '..'
+  const real = realpathSync(dir)
+  if (!target.isFile() || (link.isSymbolicLink() && !inside(real) && !inside(path.join(real, '..', '..', 'blobs')))) {
+    throw new ReasonrecError('RR_BAD_WEIGHT_MAP', `${file} is not a regular file of its folder`, {
+      expected: 'a regular file',
+      remedy: 'copy the file into the folder',
+    })
+  }
+  return file
+}
+
+function requireFolder(dir: string): void {
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new ReasonrecError('RR_MODEL_NOT_FOUND', `${dir} is not a folder`, {
+    expected: 'a model folder with config.json and safetensors weights',
+    remedy: 'check the path',
+  })
+}
+
+function readJson(file: string, remedy: string): unknown {
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${file} is missing`, { remedy })
+  }
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new ReasonrecError('RR_BAD_MODEL_CONFIG', `${file} is not JSON`, { got: (error as Error).message, remedy }, { cause: error })
+  }
+}
