@@ -1,0 +1,100 @@
+// See attention_tiles.h.
+#include "backend/cpu/attention_tiles.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/check.h"
+
+namespace reasonrec::cpu {
+namespace {
+
+int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+void check_segment(const Segment* segments, const KvBlock* blocks, int64_t i) {
+  const Segment& s = segments[i];
+  check(s.parent >= -1 && s.parent < i, "RR_BAD_SEGMENTS", "a segment's parent must come before it",
+        "-1 or below " + std::to_string(i), std::to_string(s.parent));
+  check(s.rows >= 0 && s.past >= 0 && s.row_begin >= 0, "RR_BAD_SEGMENTS", "a segment's counts must not be negative");
+  check(!blocks || s.past + s.rows <= blocks[i].capacity, "RR_BAD_SEGMENTS", "a segment does not fit its key block",
+        blocks ? "at most " + std::to_string(blocks[i].capacity) : "", std::to_string(s.past + s.rows));
+}
+
+void append_chain(AttentionPlan& plan, const Segment* segments, int32_t parent) {
+  const size_t begin = plan.chain_list.size();
+  for (int32_t a = parent; a >= 0; a = segments[a].parent) plan.chain_list.push_back(a);
+  std::reverse(plan.chain_list.begin() + int64_t(begin), plan.chain_list.end());
+}
+
+}  // namespace
+
+AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count, int panel,
+                             int64_t consecutive, int64_t together) {
+  AttentionPlan plan;
+  for (int64_t i = 0; i < count; ++i) {
+    check_segment(segments, blocks, i);
+    const Segment& s = segments[i];
+    if (s.rows == 0) continue;
+    AttentionTile* last = plan.tile_list.empty() ? nullptr : &plan.tile_list.back();
+    const bool joins = last && segments[plan.row_list.back().segment].parent == s.parent &&
+                       last->rows + s.rows <= together && s.rows < consecutive;
+    if (joins) {
+      plan.row_list.push_back({int32_t(i), 0, s.rows});
+      last->rows_end += 1;
+      last->rows += s.rows;
+      last->own_keys = std::max(last->own_keys, round_up(s.past + s.rows, panel));
+      continue;
+    }
+    const int64_t chain_begin = int64_t(plan.chain_list.size());
+    append_chain(plan, segments, s.parent);
+    int64_t ancestor_keys = 0;
+    for (size_t c = size_t(chain_begin); c < plan.chain_list.size(); ++c) {
+      const Segment& a = segments[plan.chain_list[c]];
+      ancestor_keys += round_up(a.past + a.rows, panel);
+    }
+    for (int64_t first = 0; first < s.rows; first += consecutive) {
+      const int64_t rows = std::min(consecutive, s.rows - first);
+      const int64_t at = int64_t(plan.row_list.size());
+      plan.row_list.push_back({int32_t(i), first, rows});
+      plan.tile_list.push_back({at, at + 1, rows, chain_begin, int64_t(plan.chain_list.size()), ancestor_keys,
+                                round_up(s.past + first + rows, panel)});
+    }
+  }
+  for (const AttentionTile& tile : plan.tile_list) {
+    plan.most_rows = std::max(plan.most_rows, tile.rows);
+    plan.most_keys = std::max(plan.most_keys, tile.ancestor_keys + tile.own_keys);
+  }
+  plan.rows = plan.row_list.data();
+  plan.tiles = plan.tile_list.data();
+  plan.chain = plan.chain_list.data();
+  plan.tile_count = int64_t(plan.tile_list.size());
+  return plan;
+}
+
+AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel) {
+  AttentionTrees trees;
+  std::vector<int64_t> root(static_cast<size_t>(count)), last(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    check_segment(segments, nullptr, i);
+    check(segments[i].past == 0, "RR_BAD_SEGMENTS", "attention backward needs segments without earlier keys", "past 0",
+          std::to_string(segments[i].past));
+    root[size_t(i)] = segments[i].parent < 0 ? i : root[size_t(segments[i].parent)];
+    last[size_t(root[size_t(i)])] = i;
+  }
+  int64_t open_until = -1, padded = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (i > open_until) {
+      trees.begin_list.push_back(i);
+      padded = 0;
+    }
+    open_until = std::max(open_until, last[size_t(root[size_t(i)])]);
+    padded += round_up(segments[i].rows, panel);
+    trees.most_padded_keys = std::max(trees.most_padded_keys, padded);
+  }
+  trees.count = int64_t(trees.begin_list.size());
+  trees.begin_list.push_back(count);
+  trees.begin = trees.begin_list.data();
+  return trees;
+}
+
+}  // namespace reasonrec::cpu
