@@ -6,6 +6,7 @@
 // Master values are fp32 in one flat buffer; the panels are packed again after every update.
 #pragma once
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,18 +46,25 @@ class Adapter {
   float* values();                        // flat, layout().total floats
   const float* values() const;
   void refresh(const Context&);  // packs the panels again; call after values() changed
+  // Throws RR_ADAPTER_NOT_READY before the first refresh().
   const LoraPanels& panels(int64_t layer, Linear) const;
   int64_t offset_a(int64_t layer, Linear) const;  // into values(), -1 without adapter
   int64_t offset_b(int64_t layer, Linear) const;
 
-  std::unique_ptr<Adapter> clone() const;
+  std::unique_ptr<Adapter> clone() const;  // values and panels
   // One adapter of rank r1 + r2 and scale 1 that acts like both: A stacked, s B side by side.
+  // A linear that only one of them adapts gets zeros for the other. refresh() it before a forward.
   static std::unique_ptr<Adapter> concatenate(const ModelConfig&, const Adapter& first, const Adapter& second);
 
  private:
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };
+
+// A file's tensors into values(), names and shapes as in layout(); refresh() afterwards. Throws
+// RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS.
+void load_adapter_values(Adapter&, const std::string& file);
+void save_adapter(const Adapter&, const std::string& file, const std::map<std::string, std::string>& metadata);
 
 // The adapters of a forward, in order: none, the frozen one, the trained one, or both.
 struct AdapterStack {
