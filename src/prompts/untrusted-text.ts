@@ -12,13 +12,26 @@ export interface UntrustedText {
 }
 
 const maxCharacters = 200
+const maxPassageCharacters = 20_000
+const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu
+const invisibleButNewline = /(?!\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu
 
 /** Cleans text from outside. Never throws; may return an empty text. */
 export function untrusted(raw: string): UntrustedText {
   const text = raw
-    .normalize('NFC')
     .replace(/\s+/gu, ' ')
-    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu, '')
+    .replace(invisible, '')
+    .normalize('NFC')
+    .replace(/ {2,}/gu, ' ')
     .trim()
   return { text: [...text].slice(0, maxCharacters).join('').trim() } as UntrustedText
+}
+
+/**
+ * Longer text written by a model or a teacher (reasoning): newlines are kept, the cap is 20,000
+ * characters, and characters that show nothing are removed as in a title.
+ */
+export function untrustedPassage(raw: string): UntrustedText {
+  const text = raw.replace(/\r\n?/gu, '\n').replace(invisibleButNewline, '').normalize('NFC')
+  return { text: [...text].slice(0, maxPassageCharacters).join('') } as UntrustedText
 }

@@ -1,0 +1,208 @@
+/**
+ * Chat templates without their dangers. A template is rendered once per list of roles, with a unique slot in
+ * place of each message's content; the text between slots is the skeleton. Prompts are put together from the
+ * skeleton and the messages' parts, so titles never enter the template engine and special tokens come from
+ * the skeleton alone. The engine runs in a worker (64 MB of heap, 2 s) that ends when all shapes are rendered.
+ *
+ * A template must place every content exactly once and unchanged; this is checked with a second rendering
+ * whose contents hold quotes, markup and line breaks. Contents come without white space at their ends, so a
+ * template that trims them is fine.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { Worker } from 'node:worker_threads'
+import { ReasonrecError } from '../engine/errors.js'
+import type { Message } from './prompt.js'
+
+export type Roles = readonly Message['role'][]
+
+/** texts[k] stands before the content of messages[order[k]]; the last text stands after all of them. */
+export interface Skeleton {
+  readonly texts: readonly string[]
+  readonly order: readonly number[]
+  /** The template knows no system role: the system text goes before the user's and order counts from the user's. */
+  readonly systemJoinedToUser: boolean
+}
+
+interface Job {
+  readonly messages: readonly { readonly role: string; readonly content: string }[]
+  readonly add_generation_prompt: boolean
+  readonly enable_thinking: boolean
+}
+
+type Rendering = { readonly text: string } | { readonly error: string }
+
+const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 }
+export const templateTimeLimit = 2_000 // milliseconds, after the worker is up
+const startLimit = 20_000 // milliseconds for the thread to come up on a loaded machine
+
+/** The shapes prompts of this project have; the last one shows which token ends an assistant's turn. */
+export const promptShapes: readonly Roles[] = [['system', 'user'], ['user'], ['system', 'user', 'assistant', 'user'], ['user', 'assistant', 'user']]
+export const answeredShape: Roles = ['user', 'assistant']
+
+export class ChatTemplate {
+  private readonly skeletons: ReadonlyMap<string, Skeleton | ReasonrecError>
+
+  private constructor(skeletons: ReadonlyMap<string, Skeleton | ReasonrecError>) {
+    this.skeletons = skeletons
+  }
+
+  /** Throws RR_TEMPLATE_TIMEOUT, RR_TEMPLATE_MEMORY, or RR_TEMPLATE_UNSUPPORTED if not even [user] works. */
+  static async compile(template: string, variables: Readonly<Record<string, unknown>>): Promise<ChatTemplate> {
+    const shapes = [...promptShapes.map((roles) => ({ roles, open: true })), { roles: answeredShape, open: false }]
+    const slots = shapes.map(({ roles }) => roles.map(slot))
+    const jobs = shapes.flatMap(({ roles, open }, index) => {
+      const names = slots[index] ?? []
+      return [job(roles, names, open), job(roles, names.map(probe), open)]
+    })
+    const renderings = await renderInWorker(template, variables, jobs)
+    const skeletons = new Map<string, Skeleton | ReasonrecError>()
+    shapes.forEach(({ roles }, index) => {
+      const result = skeletonOf(renderings[2 * index], renderings[2 * index + 1], slots[index] ?? [], roles)
+      skeletons.set(shapeKey(roles), result)
+    })
+    joinSystemWhereRefused(skeletons)
+    const failures = [skeletons.get(shapeKey(['user'])), skeletons.get(shapeKey(['system', 'user']))]
+    if (failures.every((found) => found instanceof ReasonrecError)) throw failures[0]
+    return new ChatTemplate(skeletons)
+  }
+
+  /** With the generation prompt at the end, except for answeredShape. */
+  skeleton(roles: Roles): Skeleton {
+    const found = this.skeletons.get(shapeKey(roles))
+    if (found instanceof ReasonrecError) throw found
+    if (found) return found
+    throw new ReasonrecError('RR_TEMPLATE_SHAPE', 'this sequence of roles is not prepared', {
+      expected: promptShapes.map(shapeKey).join(' | '),
+      got: shapeKey(roles),
+      remedy: 'put the text into a system and a user message',
+    })
+  }
+
+  has(roles: Roles): boolean {
+    const found = this.skeletons.get(shapeKey(roles))
+    return found !== undefined && !(found instanceof ReasonrecError)
+  }
+}
+
+/**
+ * Text for models without a chat template: the messages' contents, each followed by an empty line, and
+ * nothing else. The response starts directly after.
+ */
+export function plainSkeleton(roles: Roles): Skeleton {
+  return { texts: ['', ...roles.map(() => '\n\n')], order: roles.map((_, index) => index), systemJoinedToUser: false }
+}
+
+/**
+ * The response form opens the thinking itself, exactly once. Templates of thinking models put an empty think
+ * block, or an opened one, at the end of the generation prompt; it is taken off here.
+ */
+export function withoutThinkBlock(tail: string): string {
+  return tail.replace(/<think>\s*(<\/think>\s*)?$/u, '')
+}
+
+function slot(_role: string, index: number): string {
+  return `SLOT${index}x${randomUUID().replaceAll('-', '')}END`
+}
+
+function probe(name: string): string {
+  return `${name}<&"'\`{{ 1 }}{% x %}\\n\n\n  é>${name}`
+}
+
+function job(roles: Roles, contents: readonly string[], open: boolean): Job {
+  const messages = roles.map((role, index) => ({ role, content: contents[index] ?? '' }))
+  // Thinking on: with it off, templates of the Qwen3 kind write an empty think block into the prompt.
+  return { messages, add_generation_prompt: open, enable_thinking: true }
+}
+
+function skeletonOf(plain: Rendering | undefined, probed: Rendering | undefined, slots: readonly string[], roles: Roles): Skeleton | ReasonrecError {
+  if (!plain || 'error' in plain) return unsupported(`cannot be rendered for ${shapeKey(roles)}`, plain?.error ?? 'nothing')
+  const places = slots.map((name, index) => ({ index, at: plain.text.indexOf(name), name }))
+  const wrong = places.find(({ name, at }) => at < 0 || plain.text.indexOf(name, at + 1) >= 0)
+  if (wrong) {
+    return unsupported(
+      `does not place the content of message ${wrong.index + 1} of ${shapeKey(roles)} exactly once`,
+      wrong.at < 0 ? 'no place' : 'several places',
+    )
+  }
+  const expected = slots.reduce((text, name) => text.replace(name, () => probe(name)), plain.text)
+  if (!probed || !('text' in probed) || probed.text !== expected) {
+    return unsupported(`changes the content of a message of ${shapeKey(roles)}`, probed && 'error' in probed ? probed.error : 'other text')
+  }
+  places.sort((a, b) => a.at - b.at)
+  const texts: string[] = []
+  let end = 0
+  for (const { at, name } of places) {
+    texts.push(plain.text.slice(end, at))
+    end = at + name.length
+  }
+  texts.push(withoutThinkBlock(plain.text.slice(end)))
+  return { texts, order: places.map(({ index }) => index), systemJoinedToUser: false }
+}
+
+/** Some templates know no system role: its text then stands before the first user message. */
+function joinSystemWhereRefused(skeletons: Map<string, Skeleton | ReasonrecError>): void {
+  for (const roles of promptShapes) {
+    if (roles[0] !== 'system' || !(skeletons.get(shapeKey(roles)) instanceof ReasonrecError)) continue
+    const rest = skeletons.get(shapeKey(roles.slice(1)))
+    if (rest && !(rest instanceof ReasonrecError)) skeletons.set(shapeKey(roles), { ...rest, systemJoinedToUser: true })
+  }
+}
+
+function unsupported(what: string, got: string): ReasonrecError {
+  return new ReasonrecError('RR_TEMPLATE_UNSUPPORTED', `the chat template ${what}`, {
+    expected: 'a template that places every message once and unchanged',
+    got,
+    remedy: 'correct chat_template in the model folder, or remove it to use the plain form',
+  })
+}
+
+function shapeKey(roles: Roles): string {
+  return roles.join(',')
+}
+
+function renderInWorker(template: string, variables: Readonly<Record<string, unknown>>, jobs: readonly Job[]): Promise<Rendering[]> {
+  const worker = new Worker(new URL('./template-worker.mjs', import.meta.url), {
+    workerData: { template, variables, jobs },
+    resourceLimits: limits,
+    env: {},
+    stdout: true,
+    stderr: true,
+  })
+  let timer: NodeJS.Timeout | undefined
+  const answer = new Promise<Rendering[]>((resolve, reject) => {
+    const late = () => reject(tooSlow())
+    timer = setTimeout(late, startLimit)
+    worker.once('online', () => {
+      clearTimeout(timer)
+      timer = setTimeout(late, templateTimeLimit)
+    })
+    worker.once('message', resolve)
+    worker.once('error', (error: Error & { code?: string }) => reject(templateFailure(error)))
+    worker.once('exit', () => reject(templateFailure(new Error('the worker ended without an answer'))))
+  })
+  return answer.finally(() => {
+    clearTimeout(timer)
+    return worker.terminate()
+  })
+}
+
+function tooSlow(): ReasonrecError {
+  return new ReasonrecError('RR_TEMPLATE_TIMEOUT', 'the chat template runs too long', {
+    expected: `at most ${templateTimeLimit} ms`,
+    remedy: 'correct chat_template in the model folder',
+  })
+}
+
+function templateFailure(error: Error & { code?: string }): ReasonrecError {
+  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return new ReasonrecError('RR_TEMPLATE_MEMORY', 'the chat template needs too much memory', {
+      expected: `at most ${limits.maxOldGenerationSizeMb} MB`,
+      remedy: 'correct chat_template in the model folder',
+    }, { cause: error })
+  }
+  return new ReasonrecError('RR_TEMPLATE_FAILED', 'the chat template cannot be run', {
+    got: error.message,
+    remedy: 'correct chat_template in the model folder',
+  }, { cause: error })
+}

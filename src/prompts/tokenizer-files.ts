@@ -1,0 +1,208 @@
+/**
+ * The tokenizer's files of a Hugging Face model folder, read and checked, and the three variants of
+ * tokenizer.json that encoding needs:
+ *   whole         as published,
+ *   continuation  adds no blank in front: for text that continues other text,
+ *   untrusted     continuation without any added token: look-alikes of special tokens stay text.
+ */
+
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ReasonrecError } from '../engine/errors.js'
+
+export interface AddedTokenJson {
+  readonly id: number
+  readonly content: string
+  readonly special: boolean
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface TokenizerJson extends Json {
+  readonly added_tokens: readonly AddedTokenJson[]
+  readonly model: Json & { readonly type?: string; readonly unk_token?: string | null }
+}
+
+export interface TokenizerFiles {
+  readonly json: TokenizerJson
+  readonly config: Json
+  /** Null: the model has no chat template. */
+  readonly template: string | null
+  /** bos_token, eos_token, ... as strings, for the template. */
+  readonly specialTokens: Readonly<Record<string, string>>
+  /** From config.json and generation_config.json. */
+  readonly eosIds: readonly number[]
+}
+
+const namedTokens = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const
+
+export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
+  const path = join(dir, 'tokenizer.json')
+  if (!existsSync(path)) throw missing(dir)
+  const json = checked(path, parsed(path, await readFile(path, 'utf8')))
+  const config = (await optionalJson(join(dir, 'tokenizer_config.json'))) ?? {}
+  const special = (await optionalJson(join(dir, 'special_tokens_map.json'))) ?? {}
+  const specialTokens: Record<string, string> = {}
+  for (const name of namedTokens) {
+    const text = tokenText(config[name]) ?? tokenText(special[name])
+    if (text !== null) specialTokens[name] = text
+  }
+  const model = await optionalJson(join(dir, 'config.json'))
+  const generation = await optionalJson(join(dir, 'generation_config.json'))
+  const eosIds = [generation, model].flatMap((file) => [file?.eos_token_id].flat()).filter(isId)
+  return { json, config, template: await chatTemplate(dir, config), specialTokens, eosIds }
+}
+
+/** For text that follows other text: no blank is put in front of it. */
+export function continuation(json: TokenizerJson): TokenizerJson {
+  return { ...json, normalizer: withoutPrepend(json.normalizer), pre_tokenizer: withoutPrefixSpace(json.pre_tokenizer) }
+}
+
+export function sameRules(a: TokenizerJson, b: TokenizerJson): boolean {
+  return JSON.stringify([a.normalizer, a.pre_tokenizer]) === JSON.stringify([b.normalizer, b.pre_tokenizer])
+}
+
+/**
+ * Ids that text from outside must never get: every added token, but for the unknown token and single
+ * characters (those are letters of the alphabet that happen to be listed).
+ */
+export function controlIds(json: TokenizerJson): ReadonlySet<number> {
+  return new Set(controlTokens(json).map(({ id }) => id))
+}
+
+/** No added tokens; where their contents are vocabulary entries, those cannot be reached by merging either. */
+export function untrustedVariant(json: TokenizerJson): TokenizerJson {
+  const contents = new Map(controlTokens(json).map(({ content, id }) => [content, id]))
+  const rules = continuation(json)
+  const { vocab, merges } = json.model
+  const model: Record<string, unknown> = { ...json.model, vocab: unreachable(vocab, contents) }
+  if (Array.isArray(merges)) {
+    model.merges = merges.filter((merge: unknown) => {
+      const [left, right] = Array.isArray(merge) ? merge : String(merge).split(' ')
+      return !contents.has(`${left}${right}`)
+    })
+  }
+  return { ...rules, added_tokens: [], model: model as TokenizerJson['model'] }
+}
+
+function controlTokens(json: TokenizerJson): readonly AddedTokenJson[] {
+  return json.added_tokens.filter(({ content }) => content !== json.model.unk_token && [...content].length > 1)
+}
+
+/** A name with U+0000 stands for no text: cleaned text holds no such character. */
+function unreachable(vocab: unknown, contents: ReadonlyMap<string, number>): unknown {
+  if (Array.isArray(vocab)) {
+    return vocab.map((entry: [string, number], id) => (contents.has(entry[0]) ? [`\0\0${id}`, entry[1]] : entry))
+  }
+  return Object.fromEntries(
+    Object.entries(vocab as Record<string, number>).map(([content, id]) => [contents.has(content) ? `\0\0${id}` : content, id]),
+  )
+}
+
+function withoutPrepend(normalizer: unknown): unknown {
+  if (!isRecord(normalizer)) return normalizer
+  if (normalizer.type === 'Prepend') return null
+  if (normalizer.type !== 'Sequence' || !Array.isArray(normalizer.normalizers)) return normalizer
+  return { ...normalizer, normalizers: normalizer.normalizers.map(withoutPrepend).filter((step) => step !== null) }
+}
+
+function withoutPrefixSpace(preTokenizer: unknown): unknown {
+  if (!isRecord(preTokenizer)) return preTokenizer
+  if (preTokenizer.type === 'Metaspace') return { ...preTokenizer, prepend_scheme: 'never', add_prefix_space: false }
+  if (preTokenizer.type === 'ByteLevel') return { ...preTokenizer, add_prefix_space: false }
+  if (!Array.isArray(preTokenizer.pretokenizers)) return preTokenizer
+  return { ...preTokenizer, pretokenizers: preTokenizer.pretokenizers.map(withoutPrefixSpace) }
+}
+
+async function chatTemplate(dir: string, config: Json): Promise<string | null> {
+  const file = join(dir, 'chat_template.jinja')
+  if (existsSync(file)) return readFile(file, 'utf8')
+  const listed = config.chat_template ?? (await optionalJson(join(dir, 'chat_template.json')))?.chat_template
+  if (typeof listed === 'string') return listed
+  if (!Array.isArray(listed)) return null
+  const named = listed.filter(isRecord)
+  const chosen = named.find(({ name }) => name === 'default') ?? named[0]
+  return typeof chosen?.template === 'string' ? chosen.template : null
+}
+
+function checked(path: string, value: unknown): TokenizerJson {
+  const model = isRecord(value) ? value.model : null
+  if (!isRecord(value) || !isRecord(model)) throw corrupt(path, 'no "model" section')
+  const type = model.type ?? (Array.isArray(model.vocab) ? 'Unigram' : 'merges' in model ? 'BPE' : 'unknown')
+  if (type !== 'BPE' && type !== 'Unigram') {
+    throw new ReasonrecError('RR_TOKENIZER_UNSUPPORTED', `${path} holds a tokenizer of another kind`, {
+      expected: 'BPE or Unigram',
+      got: String(type),
+      remedy: 'use a model of the Llama, Mistral, Qwen2 or Qwen3 family',
+    })
+  }
+  const entries = Array.isArray(model.vocab) ? model.vocab.length : isRecord(model.vocab) ? Object.keys(model.vocab).length : 0
+  if (entries === 0) throw corrupt(path, 'no vocabulary')
+  if (type === 'BPE') {
+    if (!isRecord(model.vocab) || !Object.values(model.vocab).every(isId)) throw corrupt(path, 'a vocabulary entry without an id')
+    if (!Array.isArray(model.merges)) throw corrupt(path, 'no merges')
+  }
+  const added = value.added_tokens ?? []
+  if (!Array.isArray(added) || !added.every((token) => isRecord(token) && isId(token.id) && typeof token.content === 'string')) {
+    throw corrupt(path, 'an added token without id or content')
+  }
+  return {
+    decoder: null,
+    post_processor: null,
+    pre_tokenizer: null,
+    normalizer: null,
+    ...value,
+    added_tokens: added.map((token) => ({ ...token, special: token.special === true })),
+    model: { ...model, type },
+  } as TokenizerJson
+}
+
+function missing(dir: string): ReasonrecError {
+  const other = ['tokenizer.model', 'vocab.json', 'vocab.txt'].find((name) => existsSync(join(dir, name)))
+  return new ReasonrecError('RR_TOKENIZER_MISSING', `${dir} has no tokenizer.json`, {
+    expected: 'tokenizer.json of the Hugging Face tokenizers library',
+    got: other ?? (existsSync(dir) ? 'a folder without it' : 'no such folder'),
+    remedy: other
+      ? `write one with AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}") in Python`
+      : 'give --model the folder that holds config.json, tokenizer.json and *.safetensors',
+  })
+}
+
+function corrupt(path: string, got: string, cause?: unknown): ReasonrecError {
+  return new ReasonrecError(
+    'RR_TOKENIZER_CORRUPT',
+    `${path} cannot be read`,
+    { expected: 'a tokenizer file', got, remedy: 'download it again' },
+    { cause },
+  )
+}
+
+function parsed(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const got = text.startsWith('version https://git-lfs') ? 'a Git LFS pointer' : 'text that is not JSON'
+    throw corrupt(path, got, error)
+  }
+}
+
+async function optionalJson(path: string): Promise<Json | null> {
+  if (!existsSync(path)) return null
+  const value = parsed(path, await readFile(path, 'utf8'))
+  if (!isRecord(value)) throw corrupt(path, 'JSON that is not an object')
+  return value
+}
+
+function tokenText(token: unknown): string | null {
+  if (typeof token === 'string') return token
+  return isRecord(token) && typeof token.content === 'string' ? token.content : null
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 24
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
