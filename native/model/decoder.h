@@ -43,8 +43,10 @@ struct Activations {
   int64_t first_row = 0;  // row number of this batch's first row within the step: keeps masks apart across micro-batches
   struct Layer {
     Buffer x, inv_rms_1, q, k, v, q_raw, k_raw, inv_rms_q, inv_rms_k, attention, lse, x_mid, inv_rms_2, gate, up;
+    Buffer u[kLinears];  // (T, r): the trained adapter's low-rank products
   };
   std::vector<Layer> layers;
+  Layer rerun;  // the one full layer of the recompute option
   Buffer x_final, inv_rms_final;
 };
 

@@ -87,6 +87,13 @@ void Adapter::initialise(uint64_t seed) {
 }
 
 const LoraConfig& Adapter::config() const { return impl_->lora; }
+bool Adapter::fits(const ModelConfig& c) const {
+  bool same = c.layers == impl_->model.layers;
+  for (int i = 0; i < kLinears; ++i)
+    same = same && linear_in(c, Linear(i)) == linear_in(impl_->model, Linear(i)) &&
+           linear_out(c, Linear(i)) == linear_out(impl_->model, Linear(i));
+  return same;
+}
 const ParameterLayout& Adapter::layout() const { return impl_->layout; }
 float* Adapter::values() { return impl_->values.data(); }
 const float* Adapter::values() const { return impl_->values.data(); }

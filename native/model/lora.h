@@ -42,6 +42,7 @@ class Adapter {
   void initialise(uint64_t seed);  // A uniform by Philox(seed, tensor index, element), B zero
 
   const LoraConfig& config() const;
+  bool fits(const ModelConfig&) const;  // same layers and widths
   const ParameterLayout& layout() const;  // PEFT names: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
   float* values();                        // flat, layout().total floats
   const float* values() const;

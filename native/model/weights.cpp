@@ -54,6 +54,7 @@ struct Model::Impl {
   int panel;
   ParameterLayout layout;
   std::vector<Slot> slots;  // parallel to layout.entries
+  std::vector<LayerOffsets> offsets;
   std::vector<LayerWeights> layers;
   std::vector<Buffer> forward, backward;  // layers x kLinears, then the head
   Panels head, head_backward;
@@ -68,6 +69,7 @@ struct Model::Impl {
   Impl(const Context& context, const ModelConfig& c) : config(c), panel(context.kernels->panel) {
     validate(config);
     layers.resize(size_t(config.layers));
+    offsets.resize(layers.size());
     forward.resize(size_t(config.layers * kLinears + 1));
     backward.resize(forward.size());
     build_layout();
@@ -76,9 +78,9 @@ struct Model::Impl {
 
   void build_layout();
   void build_rope();
-  void add(const std::string& name, int64_t rows, int64_t cols, Slot slot) {
-    layout.append(name, rows, cols, !is_vector(slot.role));
+  int64_t add(const std::string& name, int64_t rows, int64_t cols, Slot slot) {
     slots.push_back(slot);
+    return layout.append(name, rows, cols, !is_vector(slot.role)).offset;
   }
   size_t index(const Slot& s) const {
     return s.role == Role::kHead ? forward.size() - 1 : size_t(s.layer * kLinears + s.linear);
@@ -98,21 +100,23 @@ void Model::Impl::build_layout() {
   add("model.embed_tokens.weight", c.vocab, c.hidden, {Role::kEmbedding});
   for (int64_t l = 0; l < c.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".";
+    LayerOffsets& at = offsets[size_t(l)];
     for (int i = 0; i < kLinears; ++i) {
       const Linear linear = Linear(i);
       const std::string name = layer + (i <= kO ? "self_attn." : "mlp.") + kLinearNames[i];
       LinearWeight& w = layers[size_t(l)].linear[i];
       w.in = linear_in(c, linear);
       w.out = linear_out(c, linear);
-      add(name + ".weight", w.out, w.in, {Role::kLinear, l, linear});
-      if (i < kO ? c.qkv_bias : i == kO ? c.o_bias : c.mlp_bias) add(name + ".bias", 1, w.out, {Role::kBias, l, linear});
+      at.weight[i] = add(name + ".weight", w.out, w.in, {Role::kLinear, l, linear});
+      const bool biased = i < kO ? c.qkv_bias : i == kO ? c.o_bias : c.mlp_bias;
+      at.bias[i] = biased ? add(name + ".bias", 1, w.out, {Role::kBias, l, linear}) : -1;
       if (i == kO && c.qk_norm) {
-        add(layer + "self_attn.q_norm.weight", 1, c.head_dim, {Role::kQNorm, l});
-        add(layer + "self_attn.k_norm.weight", 1, c.head_dim, {Role::kKNorm, l});
+        at.q_norm = add(layer + "self_attn.q_norm.weight", 1, c.head_dim, {Role::kQNorm, l});
+        at.k_norm = add(layer + "self_attn.k_norm.weight", 1, c.head_dim, {Role::kKNorm, l});
       }
     }
-    add(layer + "input_layernorm.weight", 1, c.hidden, {Role::kInputNorm, l});
-    add(layer + "post_attention_layernorm.weight", 1, c.hidden, {Role::kPostNorm, l});
+    at.input_norm = add(layer + "input_layernorm.weight", 1, c.hidden, {Role::kInputNorm, l});
+    at.post_norm = add(layer + "post_attention_layernorm.weight", 1, c.hidden, {Role::kPostNorm, l});
   }
   add("model.norm.weight", 1, c.hidden, {Role::kFinalNorm});
   if (!c.tied_head) add("lm_head.weight", c.vocab, c.hidden, {Role::kHead});
@@ -338,6 +342,7 @@ const float* Model::rope_sin() const { return impl_->sin.data(); }
 int64_t Model::rope_positions() const { return impl_->rope_positions; }
 bool Model::trainable() const { return impl_->trainable; }
 const ParameterLayout& Model::layout() const { return impl_->layout; }
+const LayerOffsets& Model::offsets(int64_t l) const { return impl_->offsets[size_t(l)]; }
 float* Model::values() { return impl_->trainable ? impl_->master.data() : nullptr; }
 const char* Model::head_name() const { return impl_->config.tied_head ? "model.embed_tokens.weight" : "lm_head.weight"; }
 

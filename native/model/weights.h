@@ -25,6 +25,12 @@ struct LayerWeights {
   const float *q_norm = nullptr, *k_norm = nullptr;         // (d) or null
 };
 
+// Where a layer's parameters begin in Model::layout(), -1 for those it has not.
+struct LayerOffsets {
+  int64_t weight[kLinears], bias[kLinears];
+  int64_t input_norm = -1, post_norm = -1, q_norm = -1, k_norm = -1;
+};
+
 class Model {
  public:
   // files: every safetensors file of the folder. Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH,
@@ -51,6 +57,7 @@ class Model {
   void make_trainable(const Context&);    // idempotent; builds the master from the packed weights
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always
+  const LayerOffsets& offsets(int64_t l) const;
   const char* head_name() const;          // the parameter that head_backward's dhead belongs to
   float* values();                        // null unless trainable
   void refresh(const Context&);           // packs everything from the master
