@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "backend/backend.h"
+
 namespace reasonrec {
 
 class Trie {
@@ -15,10 +17,33 @@ class Trie {
   const int32_t* tokens(int32_t node, int64_t* count) const;
   int32_t next(int32_t node, int32_t token) const;  // child node, -1 if the token is not allowed
   int32_t leaf(int32_t node) const;                 // sequence index, -1 for an inner node
+  int64_t depth() const { return depth_; }          // tokens of the longest sequence
+  int32_t max_token() const { return max_token_; }
+  int32_t min_token() const { return min_token_; }
 
  private:
   std::vector<int64_t> begin_;
   std::vector<int32_t> token_, child_, leaf_;
+  int64_t depth_ = 0;
+  int32_t max_token_ = 0, min_token_ = 0;
+};
+
+// The AllowedTokens of a batch of head rows, row by row: a trie node's tokens, or the whole vocabulary.
+class AllowedRows {
+ public:
+  void add(const int32_t* ids, int64_t count) {
+    ids_.insert(ids_.end(), ids, ids + count);
+    begin_.push_back(int64_t(ids_.size()));
+  }
+  void add_all() { begin_.push_back(int64_t(ids_.size())); }
+  AllowedTokens view() const {
+    if (ids_.empty()) return {};
+    return {begin_.data(), ids_.data()};
+  }
+
+ private:
+  std::vector<int64_t> begin_{0};
+  std::vector<int32_t> ids_;
 };
 
 }  // namespace reasonrec

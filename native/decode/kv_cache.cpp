@@ -1,0 +1,44 @@
+// Free memory is reused where its size fits within a quarter; everything handed out is zeroed, because
+// attention multiplies the masked keys of a panel by zero and needs them finite.
+#include "decode/kv_cache.h"
+
+#include <algorithm>
+
+namespace reasonrec {
+
+KvSegment KvCache::acquire(int64_t keys, int64_t layers) {
+  KvSegment segment;
+  segment.capacity = std::max<int64_t>(1, (keys + panel_ - 1) / panel_) * panel_;
+  const int64_t k = (kv_floats_k(config_, panel_, segment.capacity) + 15) / 16 * 16;  // 64-byte aligned
+  const int64_t v = (kv_floats_v(config_, panel_, segment.capacity) + 15) / 16 * 16;
+  const int64_t floats = layers * (k + v);
+  const auto fit = free_.lower_bound(floats);
+  if (fit != free_.end() && fit->first <= floats + floats / 4) {
+    segment.memory = std::move(fit->second.back());
+    fit->second.pop_back();
+    if (fit->second.empty()) free_.erase(fit);
+    std::fill_n(segment.memory->data(), floats, 0.0f);
+  } else {
+    segment.memory = std::make_unique<Buffer>(floats);
+  }
+  for (int64_t l = 0; l < layers; ++l) {
+    float* at = segment.memory->data() + l * (k + v);
+    segment.layers.push_back({at, at + k, segment.capacity});
+  }
+  return segment;
+}
+
+void KvCache::release(KvSegment&& segment) {
+  if (segment.empty()) return;
+  const int64_t floats = segment.memory->size();
+  free_[floats].push_back(std::move(segment.memory));
+  segment.layers.clear();
+  segment.capacity = 0;
+}
+
+void KvTable::append(const KvSegment& segment) {
+  const size_t last = segment.layers.size() - 1;
+  for (size_t l = 0; l < blocks.layers.size(); ++l) blocks.layers[l].push_back(segment.layers[std::min(l, last)]);
+}
+
+}  // namespace reasonrec
