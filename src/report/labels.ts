@@ -1,0 +1,81 @@
+/** What the rows, modes, gates and metrics of a run are called when a person reads them. */
+
+import type { InferenceMode, ResultRow, RowId } from '../eval/result-row.js'
+
+export const rowLabels: Readonly<Record<RowId, string>> = {
+  random: 'Random',
+  popularity: 'Popularity',
+  item_knn: 'Item-kNN',
+  base: 'Base model',
+  imitated: 'Imitated',
+  internalized: 'Internalized',
+  answers_only_sft: 'Answers only, SFT',
+  answers_only_rl: 'Answers only, RL',
+  shuffled_history: 'Shuffled history',
+  oracle: 'Oracle',
+}
+
+export const modeLabels: Readonly<Record<InferenceMode, string>> = {
+  none: 'no text',
+  score: 'score',
+  think_score: 'think, then score',
+  free: 'free text',
+}
+
+/** The three models of the story, in its order. */
+export const storyModels = ['base', 'imitated', 'internalized'] as const
+
+const counted: ReadonlySet<string> = new Set(['random', 'popularity', 'item_knn', 'oracle'])
+
+/** Rows that need no language model: floors and the ceiling. */
+export function isCounted(row: ResultRow): boolean {
+  return counted.has(row.id)
+}
+
+export function rowLabel(id: string): string {
+  return (rowLabels as Readonly<Record<string, string | undefined>>)[id] ?? id
+}
+
+export function modeLabel(mode: string): string {
+  return (modeLabels as Readonly<Record<string, string | undefined>>)[mode] ?? mode
+}
+
+export const gateLabels: Readonly<Record<string, string>> = {
+  G1: 'form: one explanation, one answer, nothing else',
+  G2: 'item: the answer is a candidate and not in the history',
+  G3: 'hit: the answer is the next item',
+  G4: 'leak: no word of the private note',
+  G5: 'length of the explanation',
+  G6: 'repetition',
+  G7: 'grounding: quoted titles exist in the prompt',
+  G8: 'language and script',
+  G9: 'usefulness: log-prob gain of the next item',
+  G10: 'duplicates and boilerplate',
+}
+
+export function gateLabel(gate: string): string {
+  const label = gateLabels[gate]
+  return label ? `${gate} ${label}` : gate
+}
+
+/** Name, meaning and the direction that is wanted. Keys are matched without case, "_" and "@". */
+const qualityLabels: readonly (readonly [RegExp, string])[] = [
+  [/^arp/, 'ARP: mean training count of what is recommended (lower: less popular)'],
+  [/^aplt/, 'APLT: share of recommendations from the long tail (higher)'],
+  [/^aclt/, 'ACLT: long-tail items per list (higher)'],
+  [/^gini/, 'Gini of recommended items (lower: more even)'],
+  [/^coverage/, 'Coverage: share of the catalogue recommended (higher)'],
+  [/^entropy/, 'Entropy of recommended items (higher)'],
+  [/^divratio/, 'DivRatio: distinct items per recommendation (higher)'],
+  [/^orratio/, 'ORRatio: share of the three most recommended items (lower)'],
+  [/^poplift/, 'PopLift: popularity against the history (toward 0)'],
+  [/^gap/, 'Popularity gap to the true next items (toward 0)'],
+  [/^mgu/, 'MGU: mean unfairness over popularity groups (lower)'],
+  [/^dgu/, 'DGU: largest unfairness over popularity groups (lower)'],
+]
+
+export function qualityLabel(key: string): string {
+  const folded = key.toLowerCase().replace(/[_@\s-]/g, '')
+  const label = qualityLabels.find(([pattern]) => pattern.test(folded))?.[1]
+  return label ? `${label}` : key.replace(/_/g, ' ')
+}

@@ -1,0 +1,113 @@
+/**
+ * The result table (the rows of `run --json`) for a terminal, as Markdown, CSV and JSON. Numbers are
+ * printed, never recomputed; intervals are those of the rows: 95 %, bootstrap clustered by user.
+ */
+
+import Table from 'cli-table3'
+import pc from 'picocolors'
+import type { ResultRow } from '../eval/result-row.js'
+import type { PairedDifference } from '../phases/run-record.js'
+import { isCounted, modeLabel, rowLabel } from './labels.js'
+import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
+import { terminalLine } from './terminal-text.js'
+
+export const rankingMetrics = [
+  ['hr1', 'HR@1'],
+  ['hr5', 'HR@5'],
+  ['ndcg5', 'NDCG@5'],
+  ['mrr', 'MRR'],
+] as const
+
+export type RankingMetric = (typeof rankingMetrics)[number][0]
+
+export function metricLabel(id: string): string {
+  return rankingMetrics.find(([key]) => key === id)?.[1] ?? id
+}
+
+export interface TerminalOptions {
+  /** Default: what picocolors finds (NO_COLOR, FORCE_COLOR, terminal or not). */
+  readonly color?: boolean
+}
+
+/** The table as a terminal shows it; HR@1 with its interval. */
+export function renderTable(rows: readonly ResultRow[], options: TerminalOptions = {}): string {
+  const color = pc.createColors(options.color ?? pc.isColorSupported)
+  const table = new Table({
+    head: ['row', 'answers by', 'n', 'HR@1', '95 %', 'HR@5', 'NDCG@5', 'MRR', 'parsed'].map((text) => color.bold(text)),
+    colAligns: ['left', 'left', 'right', 'right', 'left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const row of rows) {
+    const shade = isCounted(row) ? color.dim : (text: string): string => text
+    const best = row.hr1 === bestTrained(rows) && !isCounted(row) ? color.green : shade
+    table.push([
+      best(terminalLine(rowLabel(row.id))),
+      shade(terminalLine(modeLabel(row.mode))),
+      shade(String(row.n)),
+      best(metric(row.hr1)),
+      color.dim(interval(row.lo95?.hr1, row.hi95?.hr1)),
+      shade(metric(row.hr5)),
+      shade(metric(row.ndcg5)),
+      shade(metric(row.mrr)),
+      shade(percent(row.parse_rate)),
+    ])
+  }
+  return table.toString()
+}
+
+function bestTrained(rows: readonly ResultRow[]): number {
+  return Math.max(...rows.filter((row) => !isCounted(row)).map((row) => row.hr1))
+}
+
+/** Paired differences for a terminal, one a line; an interval that leaves zero out is marked. */
+export function renderDifferences(differences: readonly PairedDifference[], options: TerminalOptions = {}): string {
+  const color = pc.createColors(options.color ?? pc.isColorSupported)
+  return differences
+    .map((d) => {
+      const text = `${differenceName(d)} ${metricLabel(d.metric)} ${signed(d.difference)} ${signedInterval(d.lo95, d.hi95)}, p ${probability(d.p)}, n ${d.n}`
+      return excludesZero(d) ? color.bold(terminalLine(text)) : terminalLine(text)
+    })
+    .join('\n')
+}
+
+export function differenceName({ a, b }: PairedDifference): string {
+  const same = a.mode === b.mode
+  const name = (side: PairedDifference['a']): string =>
+    same ? rowLabel(side.id) : `${rowLabel(side.id)} (${modeLabel(side.mode)})`
+  return `${name(a)} − ${name(b)}${same ? ` (${modeLabel(a.mode)})` : ''}`
+}
+
+export function excludesZero(d: PairedDifference): boolean {
+  return d.lo95 > 0 || d.hi95 < 0
+}
+
+const csvMetrics = rankingMetrics.map(([key]) => key)
+
+/** CSV, RFC 4180; a cell that a spreadsheet would run as a formula gets an apostrophe in front. */
+export function tableCsv(rows: readonly ResultRow[]): string {
+  const header = [
+    'id', 'mode', 'n', ...csvMetrics, ...csvMetrics.map((key) => `lo95_${key}`), ...csvMetrics.map((key) => `hi95_${key}`), 'parse_rate',
+  ]
+  const lines = rows.map((row) => [
+    row.id,
+    row.mode,
+    row.n,
+    ...csvMetrics.map((key) => row[key]),
+    ...csvMetrics.map((key) => row.lo95?.[key]),
+    ...csvMetrics.map((key) => row.hi95?.[key]),
+    row.parse_rate,
+  ])
+  return [header, ...lines].map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('')
+}
+
+export function csvCell(value: string | number | undefined | null): string {
+  if (value === undefined || value === null) return ''
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : ''
+  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe
+}
+
+/** The rows as `run --json` prints them, for programs. */
+export function tableJson(rows: readonly ResultRow[]): string {
+  return `${JSON.stringify({ schema: 1, table: rows }, null, 2)}\n`
+}
