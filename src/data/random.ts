@@ -47,10 +47,19 @@ export function seeded(seed: number, ...labels: readonly Label[]): Random {
  * `count` of the values, chosen by the hash of (seed, label, their key): independent of the order of the
  * list, and a larger count keeps everything a smaller one chose. The list's own order is kept.
  */
-export function chosen<T>(values: readonly T[], count: number, key: (value: T) => string, seed: number, label: string): T[] {
+export function chosen<T>(
+  values: readonly T[],
+  count: number,
+  key: (value: T) => string,
+  seed: number,
+  label: string,
+): T[] {
   if (count >= values.length) return [...values]
   const ranked = values
-    .map((value, position) => ({ position, digest: hash('sha256', JSON.stringify([seed, label, key(value)])) }))
+    .map((value, position) => ({
+      position,
+      digest: hash('sha256', JSON.stringify([seed, label, key(value)])),
+    }))
     .sort((a, b) => (a.digest < b.digest ? -1 : a.digest > b.digest ? 1 : 0))
     .slice(0, Math.max(0, count))
     .sort((a, b) => a.position - b.position)

@@ -4,8 +4,8 @@
  * ignored (gate G7): "It" and "Her" are found in every English text.
  */
 
-import type { Item, ItemIndex } from './types.js'
 import { words } from './title.js'
+import type { Item, ItemIndex } from './types.js'
 
 interface Node {
   readonly next: Map<string, Node>

@@ -36,6 +36,15 @@ export interface Instance {
   readonly candidates: readonly ItemIndex[]
 }
 
+/** What negatives are drawn from, so that training can draw new ones each epoch. */
+export interface NegativeSource {
+  readonly seed: number
+  /** Length of a list, the target included. */
+  readonly count: number
+  /** Items that occur in any interaction, ascending. */
+  readonly universe: readonly ItemIndex[]
+}
+
 export interface Dataset {
   readonly name: string
   /** "artist", "book", "film", "item": what a title names in a prompt. */
@@ -46,6 +55,10 @@ export interface Dataset {
   readonly train: readonly Instance[]
   readonly valid: readonly Instance[]
   readonly test: readonly Instance[]
+  /** Every user's items of all parts, oldest first: to look up a history and to keep them out of negatives; never for statistics. */
+  readonly userItems?: ReadonlyMap<string, readonly ItemIndex[]>
+  /** Absent in a dataset built by hand. */
+  readonly negatives?: NegativeSource
   /** What was dropped, merged, shuffled or assumed, for the report. */
   readonly notes: readonly string[]
 }

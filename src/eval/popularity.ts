@@ -80,10 +80,13 @@ export function massParts(counts: ArrayLike<number>, parts: number): Uint8Array 
   return part
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
 function averagePopularity(counts: ArrayLike<number>, lists: Lists): number {
-  return mean(lists.filter((list) => list.length > 0).map((list) => mean(list.map((item) => counts[item] as number))))
+  return mean(
+    lists.filter((list) => list.length > 0).map((list) => mean(list.map((item) => counts[item] as number))),
+  )
 }
 
 function recommendedTimes(items: number, lists: Lists): Float64Array {
@@ -116,7 +119,11 @@ function groupShares(lists: Lists, groups: readonly (readonly string[])[]): Map<
   return new Map([...mass].map(([group, value]) => [group, value / total]))
 }
 
-function groupUnfairness(lists: Lists, histories: Lists, groups: readonly (readonly string[])[]): { mgu: number; dgu: number } {
+function groupUnfairness(
+  lists: Lists,
+  histories: Lists,
+  groups: readonly (readonly string[])[],
+): { mgu: number; dgu: number } {
   const recommended = groupShares(lists, groups)
   const chosen = groupShares(histories, groups)
   const names = [...new Set(groups.flat())].sort()
@@ -134,13 +141,18 @@ export function popularityMetrics(input: PopularityInput): PopularityMetrics {
   const times = recommendedTimes(counts.length, recommendations)
   const total = times.reduce((sum, value) => sum + value, 0)
   const distinct = times.filter((value) => value > 0).length
-  const mostRecommended = Float64Array.from(times).sort().slice(-3).reduce((sum, value) => sum + value, 0)
+  const mostRecommended = Float64Array.from(times)
+    .sort()
+    .slice(-3)
+    .reduce((sum, value) => sum + value, 0)
   const tail = recommendations.map((list) => list.filter((item) => !head.has(item)).length)
   const arp = averagePopularity(counts, recommendations)
   const entropy = entropyNats(times, total)
   return {
     arp,
-    aplt: mean(recommendations.map((list, index) => (list.length > 0 ? (tail[index] as number) / list.length : 0))),
+    aplt: mean(
+      recommendations.map((list, index) => (list.length > 0 ? (tail[index] as number) / list.length : 0)),
+    ),
     aclt: mean(tail),
     gini: gini(times),
     coverage: distinct / counts.length,
@@ -148,7 +160,8 @@ export function popularityMetrics(input: PopularityInput): PopularityMetrics {
     entropy_norm: entropy / Math.log(counts.length),
     div_ratio: distinct / total,
     or_ratio: mostRecommended / total,
-    ...(histories && groupUnfairness(recommendations, histories, input.groups ?? popularityQuintiles(counts))),
+    ...(histories &&
+      groupUnfairness(recommendations, histories, input.groups ?? popularityQuintiles(counts))),
     ...(histories && { pop_lift: arp / averagePopularity(counts, histories) - 1 }),
     ...(targets && { gap: arp - mean(targets.map((item) => counts[item] as number)) }),
     ...(candidates && { candidate_lift: arp / averagePopularity(counts, candidates) - 1 }),

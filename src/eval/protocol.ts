@@ -50,7 +50,11 @@ export function resultRow(outcomes: readonly Outcome[], options: RowOptions): Re
   return { id, mode, n: outcomes.length, ...meansOf(outcomes), lo95, hi95, parse_rate: parseRate }
 }
 
-export function evaluateRanking(instances: readonly Instance[], ranking: Ranking, options: RowOptions): ResultRow {
+export function evaluateRanking(
+  instances: readonly Instance[],
+  ranking: Ranking,
+  options: RowOptions,
+): ResultRow {
   return resultRow(rankingOutcomes(instances, ranking, options.ties), options)
 }
 

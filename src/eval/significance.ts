@@ -99,7 +99,12 @@ export function interval(outcomes: readonly Outcome[], seed = 0): Interval {
   if (outcomes.length === 0) throw new ReasonrecError('RR_DATA_EMPTY', 'no tests to take an interval of')
   const columns = resampledMeans(clustersByUser(outcomes), seeded(seed, 'bootstrap', 'interval'))
   const at = (share: number): RankingMeans => {
-    const [hr1, hr5, ndcg5, mrr] = columns.map((column) => quantile(column, share)) as [number, number, number, number]
+    const [hr1, hr5, ndcg5, mrr] = columns.map((column) => quantile(column, share)) as [
+      number,
+      number,
+      number,
+      number,
+    ]
     return { hr1, hr5, ndcg5, mrr }
   }
   return { lo95: at(0.025), hi95: at(0.975) }

@@ -33,6 +33,7 @@ export function trainSequences(interactions: readonly Interaction[]): ItemIndex[
 export function firstThenSecond(first: readonly number[], second: readonly number[]): number[] {
   return first.map((mine, a) => {
     const own = second[a] as number
-    return first.filter((theirs, b) => theirs < mine || (theirs === mine && (second[b] as number) < own)).length
+    return first.filter((theirs, b) => theirs < mine || (theirs === mine && (second[b] as number) < own))
+      .length
   })
 }

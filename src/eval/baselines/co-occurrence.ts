@@ -24,7 +24,10 @@ export function coOccurrenceBaseline(dataset: Dataset, window = 10): Baseline {
     const together = candidates.map((item) =>
       history.reduce((sum, past) => sum + ((near[past] as Map<number, number>).get(item) ?? 0), 0),
     )
-    return firstThenSecond(together, candidates.map((item) => counts[item] as number))
+    return firstThenSecond(
+      together,
+      candidates.map((item) => counts[item] as number),
+    )
   }
   return { id: 'co_occurrence', score }
 }

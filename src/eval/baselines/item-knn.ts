@@ -29,7 +29,10 @@ export function itemKnnBaseline(dataset: Dataset): Baseline {
       return Math.round((sum / Math.sqrt(owners.length)) * 1e5)
     })
     for (const item of history) for (const user of users(item)) profile[user] = 0
-    return firstThenSecond(cosine, candidates.map((item) => counts[item] as number))
+    return firstThenSecond(
+      cosine,
+      candidates.map((item) => counts[item] as number),
+    )
   }
   return { id: 'item_knn', score }
 }
