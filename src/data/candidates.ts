@@ -2,11 +2,12 @@
  * C20 (spec 7.3): the target and 19 items drawn uniformly from those that occur in the data and that the
  * user never chose, in an order of the same draw. The generator is keyed by (seed, instance id, epoch), and
  * an id names a user and a place, never the target: lists drawn from the target's id give the answer away.
+ * C20pop draws negatives in proportion to their interactions in the training part instead.
  * Published lists keep their set; only their order is drawn.
  */
 
 import { ReasonrecError } from '../engine/errors.js'
-import { seeded } from './random.js'
+import { type Random, seeded } from './random.js'
 import type { Dataset, Instance, ItemIndex, NegativeSource } from './types.js'
 
 /** The part of an instance that decides its list. */
@@ -44,11 +45,24 @@ export function drawCandidates(
   const open = (item: ItemIndex): boolean =>
     !own.has(item) && !asked.history.includes(item) && !list.includes(item)
   for (let misses = 0; list.length < count; ) {
-    const item = universe[random.below(universe.length)] as ItemIndex
+    const item = universe[place(source, random)] as ItemIndex
     if (open(item)) list.push(item)
     else if (++misses > 50 * count) return fromTheRest(universe.filter(open), list, count, random.shuffled)
   }
   return random.shuffled(list)
+}
+
+/** Where in the universe a draw falls. */
+function place({ universe, runningCounts }: NegativeSource, random: Random): number {
+  if (!runningCounts) return random.below(universe.length)
+  const mark = random.float() * (runningCounts.at(-1) as number)
+  let low = 0
+  for (let high = universe.length - 1; low < high; ) {
+    const middle = (low + high) >> 1
+    if ((runningCounts[middle] as number) > mark) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 /** For users who chose most of the universe, where drawing and refusing would take long. */

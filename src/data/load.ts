@@ -26,10 +26,14 @@ export interface LoadOptions {
   readonly minHistory?: number
   /** Most items shown of a history; 10 unless told. */
   readonly maxHistory?: number
+  /** How negatives are drawn: uniformly, or in proportion to training counts; C20 unless told. */
+  readonly protocol?: 'C20' | 'C20pop'
   /** Length of a list, the target included; 20 unless told. Published lists keep theirs. */
   readonly candidates?: number
   /** Of drawn lists, of orders and of what a cap or limit keeps; 0 unless told. */
   readonly candidateSeed?: number
+  /** Shown in reports; else the folder's dataset.json, else the folder's name. */
+  readonly name?: string
   /** What a title names in a prompt; else the folder's dataset.json, else "item". */
   readonly noun?: string
   readonly split?: 'auto' | SplitRule
@@ -62,11 +66,19 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
   const catalogue = buildCatalogue(raw.items)
   const sequences = buildSequences(raw, catalogue)
   const { byUser } = sequences
-  const split = splitInteractions(raw, byUser, options.split ?? 'auto', minHistory)
+  const split = splitInteractions(raw, byUser, options.split ?? 'auto', minHistory, seed)
   const userItems = new Map([...byUser].map(([user, sequence]) => [user, sequence.map(({ item }) => item)]))
   const universe = [...new Set([...userItems.values()].flat())].sort((a, b) => a - b)
   refuseTooFewItems(universe.length, candidates, folder)
-  const negatives: NegativeSource = { seed, count: candidates, universe }
+  const trainInteractions = [...byUser].flatMap(([user, sequence]) =>
+    sequence.filter((_, place) => split.partOf(user, place) === 'train'),
+  )
+  const negatives: NegativeSource = {
+    seed,
+    count: candidates,
+    universe,
+    ...(options.protocol === 'C20pop' && { runningCounts: runningCounts(universe, trainInteractions) }),
+  }
 
   const drafted = draftAll({ raw, catalogue, byUser, split }, settings)
   refuseLeaks(drafted.drafts, split)
@@ -76,17 +88,15 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
     if (part !== 'valid') refuseEmptyPart(part, listed[part].length, folder, minHistory)
   const dropped = partNames.reduce((sum, part) => sum + kept.drafts[part].length - listed[part].length, 0)
   return {
-    name: raw.name,
+    name: options.name ?? raw.name,
     noun: options.noun ?? raw.noun ?? 'item',
     items: catalogue.items,
-    trainInteractions: [...byUser].flatMap(([user, sequence]) =>
-      sequence.filter((_, place) => split.partOf(user, place) === 'train'),
-    ),
+    trainInteractions,
     ...listed,
     userItems,
     negatives,
     notes: [
-      `split: ${split.rule}; lists of ${candidates}, seed ${seed}; histories of ${minHistory} to ${maxHistory}`,
+      `split: ${split.rule}; lists of ${candidates} (${options.protocol ?? 'C20'}), seed ${seed}; histories of ${minHistory} to ${maxHistory}`,
       ...catalogue.notes,
       ...sequences.notes,
       ...drafted.notes,
@@ -97,6 +107,16 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
       ),
     ],
   }
+}
+
+function runningCounts(universe: readonly ItemIndex[], interactions: readonly Interaction[]): Float64Array {
+  const counts = new Map<ItemIndex, number>()
+  for (const { item } of interactions) counts.set(item, (counts.get(item) ?? 0) + 1)
+  let sum = 0
+  return Float64Array.from(universe, (item) => {
+    sum += counts.get(item) ?? 0
+    return sum
+  })
 }
 
 function emptyFile(path: string): ReasonrecError {
@@ -155,6 +175,7 @@ function draftPlaces({ byUser, split }: Source, { minHistory, maxHistory }: Sett
   for (const [user, sequence] of byUser)
     for (let position = minHistory; position < sequence.length; position++) {
       const part = split.partOf(user, position)
+      if (split.asks && !split.asks(user, position)) continue
       const { item: target } = sequence[position] as Interaction
       const history = historyBefore(sequence, position, maxHistory)
       drafts[part].push({

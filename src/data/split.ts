@@ -2,24 +2,28 @@
  * Which part each interaction belongs to (spec 7.2).
  *
  *   user           whole users, from split.csv or from the users of published test and validation lists
- *   leave_one_out  a user's last interaction is test, the one before it validation; users with fewer than
+ *   loo            a user's last interaction is test, the one before it validation; users with fewer than
  *                  three train with all they have
  *   global81       all interactions by time, cut where 80 % and 90 % of the possible targets lie before
+ *   user81         whole users by hash, 8:1:1; a validation or test user gives one target, the last item
  *
  * `auto` takes split.csv where there is one; else the users of test20 and valid20 are held out, if others
- * remain to train on; else leave_one_out.
+ * remain to train on; else loo.
  */
 
 import { ReasonrecError } from '../engine/errors.js'
 import type { RawData } from './importers/canonical.js'
+import { chosen } from './random.js'
 import type { Interaction, Part } from './types.js'
 
-export type SplitRule = 'user' | 'leave_one_out' | 'global81'
+export type SplitRule = 'user' | 'loo' | 'global81' | 'user81'
 
 export interface Split {
   readonly rule: SplitRule
   /** `position` counts from 0 in the user's sequence. */
   partOf(user: string, position: number): Part
+  /** Whether this place may be the target of a validation or test instance; all may unless told. */
+  asks?(user: string, position: number): boolean
 }
 
 type ByUser = ReadonlyMap<string, readonly Interaction[]>
@@ -29,8 +33,10 @@ export function splitInteractions(
   byUser: ByUser,
   wanted: 'auto' | SplitRule,
   minHistory: number,
+  seed: number,
 ): Split {
-  if (wanted === 'leave_one_out') return leaveOneOut(byUser)
+  if (wanted === 'loo') return leaveOneOut(byUser)
+  if (wanted === 'user81') return user81(byUser, seed)
   if (wanted === 'global81') return global81(byUser, minHistory)
   const users = raw.userSplit ?? heldOutByLists(raw, byUser)
   if (users) return { rule: 'user', partOf: (user) => users.get(user) ?? 'train' }
@@ -38,7 +44,7 @@ export function splitInteractions(
     throw new ReasonrecError('RR_DATA_NOT_FOUND', 'a split by user is asked for and no user is assigned', {
       expected: 'split.csv with user,split, or published lists of held-out users',
       got: 'neither',
-      remedy: 'add split.csv or choose leave_one_out',
+      remedy: 'add split.csv or choose loo',
     })
   return leaveOneOut(byUser)
 }
@@ -57,7 +63,7 @@ function leaveOneOut(byUser: ByUser): Split {
     if (length < 3 || position < length - 2) return 'train'
     return position === length - 1 ? 'test' : 'valid'
   }
-  return { rule: 'leave_one_out', partOf }
+  return { rule: 'loo', partOf }
 }
 
 function global81(byUser: ByUser, minHistory: number): Split {
@@ -79,4 +85,16 @@ function global81(byUser: ByUser, minHistory: number): Split {
     else parts.set(user, [part])
   }
   return { rule: 'global81', partOf: (user, position) => parts.get(user)?.[position] ?? 'train' }
+}
+
+function user81(byUser: ByUser, seed: number): Split {
+  const users = [...byUser.keys()]
+  const heldOut = chosen(users, Math.round(0.2 * users.length), (user) => user, seed, 'user81')
+  const tested = new Set(chosen(heldOut, Math.ceil(heldOut.length / 2), (user) => user, seed, 'user81 test'))
+  const parts = new Map<string, Part>(heldOut.map((user) => [user, tested.has(user) ? 'test' : 'valid']))
+  return {
+    rule: 'user81',
+    partOf: (user) => parts.get(user) ?? 'train',
+    asks: (user, position) => !parts.has(user) || position === (byUser.get(user)?.length ?? 0) - 1,
+  }
 }

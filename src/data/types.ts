@@ -43,6 +43,8 @@ export interface NegativeSource {
   readonly count: number
   /** Items that occur in any interaction, ascending. */
   readonly universe: readonly ItemIndex[]
+  /** C20pop: running sums of the universe's training counts; absent where every item is as likely. */
+  readonly runningCounts?: Float64Array
 }
 
 export interface Dataset {
