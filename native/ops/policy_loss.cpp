@@ -154,6 +154,20 @@ PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob,
   return sums;
 }
 
+void add(PolicyLossSums& total, const PolicyLossSums& part) {
+  total.loss += part.loss;
+  total.policy += part.policy;
+  total.kl += part.kl;
+  total.entropy += part.entropy;
+  total.kl_sum += part.kl_sum;
+  total.ratio_sum += part.ratio_sum;
+  total.entropy_sum += part.entropy_sum;
+  total.max_abs_log_ratio = std::max(total.max_abs_log_ratio, part.max_abs_log_ratio);
+  total.tokens += part.tokens;
+  total.clipped_low += part.clipped_low;
+  total.clipped_high += part.clipped_high;
+}
+
 // Written out from the formula, on purpose without the functions above.
 double policy_loss_reference(const PolicyLossConfig& config, double logprob, double old_logprob, double reference,
                              double advantage) {

@@ -36,11 +36,13 @@ struct PolicyLossConfig {
 std::vector<double> aggregation_weights(Aggregation, const std::vector<int64_t>& lengths, double max_length);
 
 struct PolicyLossSums {  // over the tokens given, to be added up over micro-batches
-  double loss = 0, policy = 0, kl = 0, entropy = 0;  // weighted
+  double loss = 0;                                   // policy + beta * kl - entropy_bonus * entropy
+  double policy = 0, kl = 0, entropy = 0;            // weighted
   double kl_sum = 0, ratio_sum = 0, entropy_sum = 0;
   double max_abs_log_ratio = 0;
   int64_t tokens = 0, clipped_low = 0, clipped_high = 0;
 };
+void add(PolicyLossSums& total, const PolicyLossSums& part);
 
 // dlogprob (n) = d loss / d logp; reference may be null where beta = 0; entropy may be null.
 PolicyLossSums policy_loss(const PolicyLossConfig&, const float* logprob, const float* old_logprob,

@@ -24,7 +24,7 @@ struct SftSequence {
 struct PolicyCompletion {
   std::vector<int32_t> ids;       // after the prompt
   std::vector<uint8_t> mask;      // 1: the token is trained
-  std::vector<float> old_logprobs;
+  std::vector<float> old_logprobs;  // one per token, or empty: on-policy, every ratio is 1
   float advantage = 0;
   float sft_weight = 0;           // > 0: adds sft_weight * NLL of the tokens with sft_mask (all-fail help)
   std::vector<uint8_t> sft_mask;
@@ -52,10 +52,12 @@ struct PolicyResult {
   PolicyLossSums sums;
   double sft_loss = 0;
   int64_t rows = 0;
-  // logp under this trainer's policy and under the reference, flat in the order of groups, completions, tokens
+  // logp under this trainer's policy and under the reference (empty where beta = 0), flat in the order of
+  // groups, completions, tokens; 0 where the mask is 0
   std::vector<float> logprobs, reference_logprobs, entropies;
 };
 
+// An accumulate call that throws (a cancelled job, bad input) drops the gradients of the whole step.
 class Trainer {
  public:
   // adapter null: full-parameter mode (model becomes trainable). frozen may be null.
