@@ -7,6 +7,14 @@
 #include "core/check.h"
 
 namespace reasonrec::cpu {
+
+AttentionPlan::AttentionPlan() = default;
+AttentionPlan::AttentionPlan(AttentionPlan&&) noexcept = default;
+AttentionPlan::~AttentionPlan() = default;
+AttentionTrees::AttentionTrees() = default;
+AttentionTrees::AttentionTrees(AttentionTrees&&) noexcept = default;
+AttentionTrees::~AttentionTrees() = default;
+
 namespace {
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -20,10 +28,19 @@ void check_segment(const Segment* segments, const KvBlock* blocks, int64_t i) {
         blocks ? "at most " + std::to_string(blocks[i].capacity) : "", std::to_string(s.past + s.rows));
 }
 
-void append_chain(AttentionPlan& plan, const Segment* segments, int32_t parent) {
+// Appends the ancestors, root first; returns their keys in whole panels.
+int64_t append_chain(AttentionPlan& plan, const Segment* segments, int32_t parent, int panel) {
   const size_t begin = plan.chain_list.size();
-  for (int32_t a = parent; a >= 0; a = segments[a].parent) plan.chain_list.push_back(a);
+  for (int32_t a = parent; a >= 0; a = segments[a].parent) plan.chain_list.push_back({a, 0, 0});
   std::reverse(plan.chain_list.begin() + int64_t(begin), plan.chain_list.end());
+  int64_t offset = 0;
+  for (size_t c = begin; c < plan.chain_list.size(); ++c) {
+    AttentionAncestor& ancestor = plan.chain_list[c];
+    ancestor.offset = offset;
+    ancestor.keys = segments[ancestor.segment].past + segments[ancestor.segment].rows;
+    offset += round_up(ancestor.keys, panel);
+  }
+  return offset;
 }
 
 }  // namespace
@@ -46,12 +63,7 @@ AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int
       continue;
     }
     const int64_t chain_begin = int64_t(plan.chain_list.size());
-    append_chain(plan, segments, s.parent);
-    int64_t ancestor_keys = 0;
-    for (size_t c = size_t(chain_begin); c < plan.chain_list.size(); ++c) {
-      const Segment& a = segments[plan.chain_list[c]];
-      ancestor_keys += round_up(a.past + a.rows, panel);
-    }
+    const int64_t ancestor_keys = append_chain(plan, segments, s.parent, panel);
     for (int64_t first = 0; first < s.rows; first += consecutive) {
       const int64_t rows = std::min(consecutive, s.rows - first);
       const int64_t at = int64_t(plan.row_list.size());
@@ -89,6 +101,7 @@ AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel
     }
     open_until = std::max(open_until, last[size_t(root[size_t(i)])]);
     padded += round_up(segments[i].rows, panel);
+    trees.most_padded_segment = std::max(trees.most_padded_segment, round_up(segments[i].rows, panel));
     trees.most_padded_keys = std::max(trees.most_padded_keys, padded);
   }
   trees.count = int64_t(trees.begin_list.size());

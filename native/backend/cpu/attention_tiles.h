@@ -16,22 +16,32 @@ struct AttentionRows {
   int64_t first, rows;
 };
 
+// One ancestor of a tile: its keys lie at columns [offset, offset + keys) of the tile's scores.
+struct AttentionAncestor {
+  int32_t segment;
+  int64_t offset, keys;
+};
+
 struct AttentionTile {
   int64_t rows_begin, rows_end;    // range of AttentionRows, all with the same parent
   int64_t rows;                    // their sum
   int64_t chain_begin, chain_end;  // range of ancestors, root first; own segments not included
-  int64_t ancestor_keys;           // sum over ancestors, each rounded up to whole panels
+  int64_t ancestor_keys;           // sum over ancestors, each rounded up to whole panels: own keys' offset
   int64_t own_keys;                // most keys any row sees of its own segment, rounded up
 };
 
+// Out-of-line special members, here and below: they must not be compiled for wide vectors (launch.h).
 struct AttentionPlan {
+  AttentionPlan();
+  AttentionPlan(AttentionPlan&&) noexcept;
+  ~AttentionPlan();
   std::vector<AttentionRows> row_list;
   std::vector<AttentionTile> tile_list;
-  std::vector<int32_t> chain_list;
+  std::vector<AttentionAncestor> chain_list;
   // The same as plain pointers, for code compiled for one instruction set.
   const AttentionRows* rows = nullptr;
   const AttentionTile* tiles = nullptr;
-  const int32_t* chain = nullptr;
+  const AttentionAncestor* chain = nullptr;
   int64_t tile_count = 0;
   int64_t most_rows = 0, most_keys = 0;  // over tiles
 };
@@ -44,10 +54,14 @@ AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int
 // The trees of a batch, for the backward: segment ranges [begin[i], begin[i + 1]) of whole trees.
 // A root's descendants need not be neighbours: trees that interleave are joined.
 struct AttentionTrees {
+  AttentionTrees();
+  AttentionTrees(AttentionTrees&&) noexcept;
+  ~AttentionTrees();
   std::vector<int64_t> begin_list;
   const int64_t* begin = nullptr;
   int64_t count = 0;
-  int64_t most_padded_keys = 0;  // over trees: sum of segments' rows, each rounded up to whole panels
+  int64_t most_padded_keys = 0;     // over trees: sum of segments' rows, each rounded up to whole panels
+  int64_t most_padded_segment = 0;  // over segments
 };
 AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel);
 

@@ -2,6 +2,7 @@
 #include "backend/cpu/launch.h"
 
 #include "core/check.h"
+#include "core/philox.h"
 
 namespace reasonrec::cpu {
 
@@ -16,6 +17,11 @@ void launch(const Context& ctx, int64_t tasks, Task task, void* state) {
 int workers(const Context& ctx) { return ctx.pool ? ctx.pool->size() : 1; }
 
 float* scratch(const Context& ctx, const char* name, int64_t floats) { return ctx.scratch->floats(name, floats); }
+
+void random_words(uint32_t* four, uint64_t seed, uint64_t stream, uint64_t index) {
+  const auto words = philox4x32(seed, stream, index);
+  for (size_t i = 0; i < 4; ++i) four[i] = words[i];
+}
 
 void fail(const char* code, const char* what, const char* expected, int64_t got) {
   throw Error(code, what, expected, std::to_string(got));

@@ -12,6 +12,7 @@ using Task = void (*)(void* state, int64_t task, int worker);
 void launch(const Context&, int64_t tasks, Task, void* state);
 int workers(const Context&);
 float* scratch(const Context&, const char* name, int64_t floats);
+void random_words(uint32_t* four, uint64_t seed, uint64_t stream, uint64_t index);  // Philox
 [[noreturn]] void fail(const char* code, const char* what, const char* expected, int64_t got);
 
 // body(task, worker) for every task in [0, tasks).

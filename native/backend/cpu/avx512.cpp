@@ -1,0 +1,35 @@
+// The AVX-512 kernels. The target pragma covers our own code only: every header comes before it, so
+// that no inline function of the standard library is compiled for wide vectors and shared with others.
+#include "backend/backend.h"
+#include "backend/cpu/attention_tiles.h"
+#include "backend/cpu/launch.h"
+#include "backend/cpu/tables.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,fma,avx2")
+namespace reasonrec {
+namespace avx512_isa {
+#include "backend/cpu/isa/vec_avx512.h"
+#include "backend/cpu/kernels.inl"
+}  // namespace avx512_isa
+}  // namespace reasonrec
+#pragma GCC pop_options
+
+namespace reasonrec {
+const Kernels* avx512_kernels() {
+  static Kernels table;
+  static const bool able = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                           __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
+  static const bool filled = able && (table = avx512_isa::kernel_table("avx512"), true);
+  return filled ? &table : nullptr;
+}
+}  // namespace reasonrec
+#else
+namespace reasonrec {
+const Kernels* avx512_kernels() { return nullptr; }
+}  // namespace reasonrec
+#endif

@@ -1,0 +1,200 @@
+// C (M, N) = start + sum over terms of A (M, k) x B (k, N), B in panels.
+//
+// One accumulator per output element and k ascending over the concatenated terms, for every M and
+// every tiling: a row's bits depend on the row and on B alone. Blocks of K end by storing C and begin by
+// loading it again, which changes no bits. Peak is bound by the fma units: kRows x 2 vectors of
+// accumulators, one broadcast and two panel loads per k.
+constexpr int kPanel = 2 * kLanes;
+constexpr int64_t kDepth = 512;  // K per block: a panel's block stays in L2
+
+// R rows, P panels at once (P > 1 hides the fma latency where R is small).
+// kColumns: A[i][k] = a[k * lda + i] instead of a[i * lda + k]. `last`: valid columns of the last panel.
+template <int R, int P, bool kColumns>
+static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_stride, int64_t k, float* c, int64_t ldc,
+                       int64_t last, GemmStart start, const float* bias) {
+  Vec acc[R][2 * P];
+#pragma GCC unroll 16
+  for (int j = 0; j < 2 * P; ++j) {
+    const int64_t valid = j < 2 * P - 2 ? kLanes : last - (j % 2) * kLanes;
+    const Vec init = start == GemmStart::kBias ? load_n(bias + j * kLanes, valid) : set1(0.0f);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i)
+      acc[i][j] = start == GemmStart::kAccumulate ? load_n(c + i * ldc + j * kLanes, valid) : init;
+  }
+  for (int64_t kk = 0; kk < k; ++kk) {
+    Vec bv[2 * P];
+#pragma GCC unroll 16
+    for (int j = 0; j < 2 * P; ++j) bv[j] = load(b + (j / 2) * b_stride + kk * kPanel + (j % 2) * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const Vec av = set1(kColumns ? a[kk * lda + i] : a[i * lda + kk]);
+#pragma GCC unroll 16
+      for (int j = 0; j < 2 * P; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int j = 0; j < 2 * P; ++j) {
+    const int64_t valid = j < 2 * P - 2 ? kLanes : last - (j % 2) * kLanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) store_n(c + i * ldc + j * kLanes, acc[i][j], valid);
+  }
+}
+
+using GemmMicro = void (*)(const float*, int64_t, const float*, int64_t, int64_t, float*, int64_t, int64_t, GemmStart,
+                           const float*);
+template <int R, bool kColumns>
+static GemmMicro gemm_micro_of(int rows) {
+  if (rows == R) return gemm_micro<R, 1, kColumns>;
+  if constexpr (R > 1) return gemm_micro_of<R - 1, kColumns>(rows);
+  return nullptr;
+}
+
+// Panels worked on at once for m rows: enough independent accumulators for two fma units.
+static inline int gemm_panels_at_once(int64_t m) { return m == 1 ? 4 : m <= 3 ? 2 : 1; }
+
+static GemmMicro gemm_micro_for(int rows, int panels, bool columns) {
+  if (panels == 4) return columns ? gemm_micro<1, 4, true> : gemm_micro<1, 4, false>;
+  if (panels == 2 && rows == 1) return columns ? gemm_micro<1, 2, true> : gemm_micro<1, 2, false>;
+  if (panels == 2 && rows == 2) return columns ? gemm_micro<2, 2, true> : gemm_micro<2, 2, false>;
+  if (panels == 2 && rows == 3) return columns ? gemm_micro<3, 2, true> : gemm_micro<3, 2, false>;
+  return columns ? gemm_micro_of<kRows, true>(rows) : gemm_micro_of<kRows, false>(rows);
+}
+
+// One K block of one term for m rows and `panels` panels.
+static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels, const GemmTerm& term, int64_t k0,
+                      int64_t k, const float* b, GemmStart start, const float* bias) {
+  const bool columns = term.row_stride == 1 && term.col_stride != 1;
+  const int64_t lda = columns ? term.col_stride : term.row_stride;
+  const int64_t most = panels > 1 ? 3 : kRows;
+  const int64_t blocks = (m + most - 1) / most;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row = m * block / blocks;
+    const int rows = int(m * (block + 1) / blocks - row);
+    const float* a = term.a + row * term.row_stride + k0 * term.col_stride;
+    gemm_micro_for(rows, panels, columns)(a, lda, b, term.b.panel_stride, k, c + row * ldc, ldc, last, start, bias);
+  }
+}
+
+// On the calling thread. A's must be row-major (col_stride 1) or column-major (row_stride 1).
+static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms, int term_count,
+                        GemmStart start, const float* bias) {
+  const int64_t panels = (n + kPanel - 1) / kPanel;
+  for (int64_t p = 0; p < panels;) {
+    int at_once = gemm_panels_at_once(m);
+    while (at_once > panels - p) at_once /= 2;
+    const int64_t left = n - (p + at_once - 1) * kPanel, last = left < kPanel ? left : kPanel;
+    const float* panel_bias = bias ? bias + p * kPanel : nullptr;
+    GemmStart from = start;
+    for (int t = 0; t < term_count; ++t) {
+      const GemmTerm& term = terms[t];
+      for (int64_t k0 = 0; k0 < term.k; k0 += kDepth) {
+        const int64_t k = term.k - k0 < kDepth ? term.k - k0 : kDepth;
+        const float* b = term.b.data + p * term.b.panel_stride + k0 * kPanel;
+        gemm_rows(c + p * kPanel, ldc, m, last, at_once, term, k0, k, b, from, panel_bias);
+        from = GemmStart::kAccumulate;
+      }
+    }
+    if (from != GemmStart::kAccumulate) {  // no products at all: C is the start
+      const GemmTerm empty{c, ldc, 1, {c, 0}, 0};
+      gemm_rows(c + p * kPanel, ldc, m, last, at_once, empty, 0, 0, c, from, panel_bias);
+    }
+    p += at_once;
+  }
+}
+
+// Terms whose A is neither row- nor column-major are copied to rows first.
+static void gemm_copy_rows(const Context& ctx, GemmTerm* terms, int term_count, int64_t m) {
+  int64_t floats = 0;
+  for (int t = 0; t < term_count; ++t)
+    if (terms[t].col_stride != 1 && terms[t].row_stride != 1) floats += m * terms[t].k;
+  if (floats == 0) return;
+  float* copy = cpu::scratch(ctx, "kernel.gemm.rows", floats);
+  for (int t = 0; t < term_count; ++t) {
+    GemmTerm& term = terms[t];
+    if (term.col_stride == 1 || term.row_stride == 1) continue;
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t k = 0; k < term.k; ++k) copy[i * term.k + k] = term.a[i * term.row_stride + k * term.col_stride];
+    term.a = copy;
+    term.row_stride = term.k;
+    term.col_stride = 1;
+    copy += m * term.k;
+  }
+}
+
+constexpr int kGemmTerms = 8;
+
+static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* given,
+                 int term_count, GemmStart start, const float* bias) {
+  if (m <= 0 || n <= 0) return;
+  if (term_count > kGemmTerms) cpu::fail("RR_SHAPE_MISMATCH", "too many terms in one product", "at most 8", term_count);
+  GemmTerm terms[kGemmTerms];
+  int64_t k = 0;
+  for (int t = 0; t < term_count; ++t) {
+    terms[t] = given[t];
+    k += given[t].k;
+  }
+  gemm_copy_rows(ctx, terms, term_count, m);
+  const int threads = cpu::workers(ctx);
+  if (threads == 1 || m * n * k < 300000) {
+    gemm_serial(c, ldc, m, n, terms, term_count, start, bias);
+    return;
+  }
+  // Tasks: panel chunks x row chunks, panel chunks outermost so that a worker keeps its panels.
+  const int64_t panels = (n + kPanel - 1) / kPanel;
+  const int64_t row_chunk = kRows * 10;
+  const int64_t row_tasks = (m + row_chunk - 1) / row_chunk;
+  int64_t panel_chunk = panels / (threads * 4);
+  const int64_t fewest = gemm_panels_at_once(m);
+  panel_chunk = panel_chunk < fewest ? fewest : panel_chunk > 8 && m > 48 ? 8 : panel_chunk;
+  const int64_t panel_tasks = (panels + panel_chunk - 1) / panel_chunk;
+  cpu::parallel(ctx, panel_tasks * row_tasks, [&](int64_t task, int) {
+    const int64_t p = task / row_tasks * panel_chunk, block = task % row_tasks;
+    const int64_t row = m * block / row_tasks, rows = m * (block + 1) / row_tasks - row;
+    const int64_t columns = n - p * kPanel < panel_chunk * kPanel ? n - p * kPanel : panel_chunk * kPanel;
+    GemmTerm part[kGemmTerms];
+    for (int t = 0; t < term_count; ++t) {
+      part[t] = terms[t];
+      part[t].a += row * terms[t].row_stride;
+      part[t].b.data += p * terms[t].b.panel_stride;
+    }
+    gemm_serial(c + row * ldc + p * kPanel, ldc, rows, columns, part, term_count, start,
+                bias ? bias + p * kPanel : nullptr);
+  });
+}
+
+// One panel of `width` columns from b; the rest of the panel is zero.
+static void pack_panel(float* panel, const float* b, int64_t k, int64_t width, int64_t k_stride, int64_t n_stride) {
+  if (n_stride == 1) {
+    for (int64_t kk = 0; kk < k; ++kk)
+      for (int half = 0; half < 2; ++half) {
+        const int64_t valid = width - half * kLanes;
+        const float* from = b + kk * k_stride + half * kLanes;
+        store(panel + kk * kPanel + half * kLanes, valid > 0 ? load_n(from, valid) : set1(0.0f));
+      }
+    return;
+  }
+  for (int64_t k0 = 0; k0 < k; k0 += 32) {
+    const int64_t end = k - k0 < 32 ? k : k0 + 32;
+    for (int64_t j = 0; j < width; ++j)
+      for (int64_t kk = k0; kk < end; ++kk) panel[kk * kPanel + j] = b[kk * k_stride + j * n_stride];
+    for (int64_t kk = k0; kk < end; ++kk)
+      for (int64_t j = width; j < kPanel; ++j) panel[kk * kPanel + j] = 0;
+  }
+}
+
+static void pack_serial(float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+  for (int64_t p = 0; p * kPanel < n; ++p) {
+    const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
+    pack_panel(panels + p * k * kPanel, b + p * kPanel * n_stride, k, width, k_stride, n_stride);
+  }
+}
+
+static void pack(const Context& ctx, float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
+                 int64_t n_stride) {
+  const int64_t count = (n + kPanel - 1) / kPanel;
+  if (k * n < 20000) return pack_serial(panels, b, k, n, k_stride, n_stride);
+  cpu::parallel(ctx, count, [&](int64_t p, int) {
+    const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
+    pack_panel(panels + p * k * kPanel, b + p * kPanel * n_stride, k, width, k_stride, n_stride);
+  });
+}

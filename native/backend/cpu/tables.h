@@ -1,0 +1,11 @@
+// One function per instruction set: its table, or null where it is not compiled in or this machine
+// cannot run it.
+#pragma once
+#include "backend/backend.h"
+
+namespace reasonrec {
+
+const Kernels* scalar_kernels();
+const Kernels* avx512_kernels();
+
+}  // namespace reasonrec
