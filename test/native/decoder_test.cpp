@@ -87,6 +87,7 @@ void check_family(const Kernels& kernels, const Family& family) {
   }
   const auto loss = [&] { return reference_loss(reference, example); };
   check_gradients(what, trained->layout(), pass.adapter.data(), reference.adapters[1].tensors, random, loss);
+  pass.join_head(*model);
   check_gradients(what, model->layout(), pass.model.data(), reference.tensors, random, loss);
 }
 
@@ -123,6 +124,7 @@ RR_TEST("decoder: dropout masks the adapters' input in forward and backward") {
   expect_close(pass.logprobs.data(), want.data(), t - 1, 1e-5, 2e-6, "log-probs with dropout");
   const auto loss = [&] { return reference_loss(reference, example); };
   check_gradients("dropout", trained->layout(), pass.adapter.data(), reference.adapters[0].tensors, random, loss);
+  pass.join_head(*model);
   check_gradients("dropout", model->layout(), pass.model.data(), reference.tensors, random, loss);
 }
 
@@ -142,11 +144,12 @@ struct Setup {
 
 void expect_same_pass(const Pass& got, const Pass& want, const std::string& what) {
   expect(got.logprobs.size() == want.logprobs.size() && got.adapter.size() == want.adapter.size() &&
-             got.model.size() == want.model.size(),
+             got.model.size() == want.model.size() && got.head.size() == want.head.size(),
          what + ": sizes differ");
   expect_same_bits(got.logprobs.data(), want.logprobs.data(), int64_t(want.logprobs.size()), what + ", log-probs");
   expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()), what + ", hidden");
   expect_same_bits(got.adapter.data(), want.adapter.data(), int64_t(want.adapter.size()), what + ", adapter gradient");
+  expect_same_bits(got.head.data(), want.head.data(), int64_t(want.head.size()), what + ", head gradient");
   expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()), what + ", model gradient");
 }
 
@@ -253,6 +256,8 @@ RR_TEST("decoder: a prefix shared by a tree of segments equals copies of it") {
                      family.name + ", " + kernels->name + ", " + of);
       };
       same(shared.adapter, unshared.adapter, "adapter gradient");
+      shared.join_head(*s.model);
+      unshared.join_head(*s.model);
       same(shared.model, unshared.model, "model gradient");
       const auto rows = [&](int64_t tree_row, int64_t copy_row, int64_t n) {
         const int64_t h = s.config.hidden;

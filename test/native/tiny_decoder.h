@@ -107,9 +107,11 @@ struct PassOptions {
   int64_t first_row = 0;
 };
 
-// loss = sum of weight * log-prob. Gradients are added to what is there.
+// loss = sum of weight * log-prob. Gradients are added to what is there. A tied head's gradient is
+// kept apart from the embedding's until all passes are done: otherwise its sum's order would depend
+// on how rows are cut into passes.
 struct Pass {
-  std::vector<float> hidden, logprobs, adapter, model;
+  std::vector<float> hidden, logprobs, adapter, model, head;
 
   void run(const Context& context, const Model& m, const AdapterStack& stack, const Example& e, const PassOptions& o = {}) {
     const int64_t t = e.batch.rows(), h = m.config().hidden, v = m.config().vocab;
@@ -130,10 +132,17 @@ struct Pass {
     Gradients gradients;
     if (!adapter.empty() && o.adapter_gradients) gradients.adapter = adapter.data();
     if (o.model_gradients) gradients.model = model.data();
-    float* dhead = gradients.model ? gradients.model + m.layout().at(m.head_name()).offset : nullptr;
+    if (o.model_gradients) head.resize(size_t(v * h));
+    float* dhead = o.model_gradients ? head.data() : nullptr;
     kernels.head_backward(context, dhidden.data(), dhead, e.weights.data(), nullptr, hidden.data(), lse.data(), nullptr,
                           m.head(), m.head_backward(), e.targets.data(), {}, 1, t, h, v);
     decoder_backward(context, m, stack, e.batch, saved, dhidden.data(), gradients);
+  }
+
+  void join_head(const Model& m) {
+    const int64_t offset = m.layout().at(m.head_name()).offset;
+    for (size_t i = 0; i < head.size(); ++i) model[size_t(offset) + i] += head[i];
+    head.clear();
   }
 };
 
