@@ -53,6 +53,7 @@ export interface AnswerForm {
   readonly thinkClose: string // "\n</think>"; the stop string of free thinking is its trimmed form
   readonly answerOpen: string // "\n<answer>"
   readonly answerClose: string // "</answer>"
+  readonly directOpen: string // "<answer>": opens a response without reasoning
 }
 
 export interface Method {

@@ -1,0 +1,119 @@
+/**
+ * Which titles a reasoning cites. Titles of the history and the candidates are looked for first, longest first;
+ * what is left is scanned for other catalogue titles of two words and more (data/title-scanner.ts), and for
+ * quoted strings that are no such title. A title of one word counts only if it is of this instance and is
+ * written as in the catalogue ("It" in "It fits" is a false friend that this cannot tell).
+ */
+
+import { TitleScanner } from '../data/title-scanner.js'
+import { words } from '../data/title.js'
+import type { Dataset, Instance, Item, ItemIndex } from '../data/types.js'
+
+export interface Citations {
+  readonly history: ReadonlySet<ItemIndex>
+  readonly candidates: ReadonlySet<ItemIndex>
+  /** Catalogue titles and quoted strings that are neither in the history nor among the candidates. */
+  readonly foreign: readonly string[]
+  /** The title of history or candidates that is named last. */
+  readonly last: ItemIndex | null
+  readonly words: number
+  /** Words that are neither part of a title of this instance nor a number. */
+  readonly proseWords: number
+}
+
+interface LocalTitle {
+  readonly item: ItemIndex
+  readonly words: readonly string[]
+}
+
+const scanners = new WeakMap<readonly Item[], TitleScanner>()
+const quotation = /["“”«]([^"“”«»\n]{2,150})["“”»]/gu
+
+/** English words that make titles such as "The Who" or "In the End" ordinary text. */
+const functionWords = new Set(
+  `a about after all also an and any are as at be because been before best both but by can come do down each end ever every
+  first for from get go good had has have he her here him his how i if in into is it its just last like made make many may me
+  more most much my new next no not now of off on one only or other our out over own same she so some such than that the
+  their them then there these they this time to too two under up us very was we well were what when where which while who
+  why will with would you your`
+    .trim()
+    .split(/\s+/),
+)
+
+export function citations(dataset: Dataset, instance: Instance, text: string): Citations {
+  const spoken = words(text)
+  const owner: (ItemIndex | undefined)[] = new Array(spoken.length)
+  const locals = localTitles(dataset, instance)
+  for (const title of locals) {
+    if (title.words.length === 1 && !writtenAsTitle(text, dataset.items[title.item]?.title.text ?? '')) continue
+    markOccurrences(spoken, title, owner)
+  }
+  const cited = new Set(owner.filter((item) => item !== undefined))
+  const inHistory = new Set(instance.history)
+  const inCandidates = new Set(instance.candidates)
+  const foreign = new Set([...foreignTitles(dataset, text, spoken, owner, cited), ...foreignQuotes(text, locals)])
+  return {
+    history: new Set([...cited].filter((item) => inHistory.has(item))),
+    candidates: new Set([...cited].filter((item) => inCandidates.has(item))),
+    foreign: [...foreign],
+    last: owner.findLast((item) => item !== undefined) ?? null,
+    words: spoken.length,
+    proseWords: spoken.filter((word, place) => owner[place] === undefined && !/^\p{N}+$/u.test(word)).length,
+  }
+}
+
+/** Longest first, so that "The Beatles Anthology" is not read as "The Beatles". */
+function localTitles(dataset: Dataset, instance: Instance): LocalTitle[] {
+  return [...new Set([...instance.history, ...instance.candidates])]
+    .map((item) => ({ item, words: words(dataset.items[item]?.title.text ?? '') }))
+    .filter((title) => title.words.length > 0)
+    .sort((a, b) => b.words.length - a.words.length)
+}
+
+function markOccurrences(spoken: readonly string[], title: LocalTitle, owner: (ItemIndex | undefined)[]): void {
+  for (let start = 0; start + title.words.length <= spoken.length; start++) {
+    if (!title.words.every((word, k) => spoken[start + k] === word && owner[start + k] === undefined)) continue
+    owner.fill(title.item, start, start + title.words.length)
+    start += title.words.length - 1
+  }
+}
+
+function writtenAsTitle(text: string, title: string): boolean {
+  for (let at = text.indexOf(title); at >= 0; at = text.indexOf(title, at + 1)) {
+    const around = `${text[at - 1] ?? ' '}${text[at + title.length] ?? ' '}`
+    if (!/[\p{L}\p{N}]/u.test(around)) return true
+  }
+  return false
+}
+
+function foreignTitles(
+  dataset: Dataset,
+  text: string,
+  spoken: readonly string[],
+  owner: readonly (ItemIndex | undefined)[],
+  cited: ReadonlySet<ItemIndex>,
+): string[] {
+  let scanner = scanners.get(dataset.items)
+  if (!scanner) {
+    scanner = new TitleScanner(dataset.items)
+    scanners.set(dataset.items, scanner)
+  }
+  return scanner
+    .scan(text)
+    .filter(({ items, start, end }) => {
+      const range = spoken.slice(start, end)
+      const taken = owner.slice(start, end).some((item) => item !== undefined)
+      return !taken && !items.some((item) => cited.has(item)) && !range.every((word) => functionWords.has(word))
+    })
+    .map(({ start, end }) => spoken.slice(start, end).join(' '))
+}
+
+/** Quoted strings of two words and more that are not (part of) a title of this instance. */
+function foreignQuotes(text: string, locals: readonly LocalTitle[]): string[] {
+  const titles = locals.map((title) => ` ${title.words.join(' ')} `)
+  return [...text.matchAll(quotation)]
+    .map((match) => words(match[1] ?? ''))
+    .filter((quoted) => quoted.length >= 2)
+    .map((quoted) => quoted.join(' '))
+    .filter((quoted) => !titles.some((title) => title.includes(` ${quoted} `)))
+}
