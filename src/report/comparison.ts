@@ -7,7 +7,8 @@
  */
 
 import type { RunSummary } from '../phases/run-record.js'
-import { rowLabel } from './labels.js'
+import { modeLabel, rowLabel } from './labels.js'
+import { count } from './numbers.js'
 
 export interface ComparisonRow {
   readonly name: string
@@ -44,29 +45,42 @@ const counting = [
   ['Co-occurrence within 10 places', 0.5331],
 ] as const
 
-const trained: ReadonlySet<string> = new Set(['base', 'imitated', 'internalized', 'answers_only_sft', 'answers_only_rl'])
+const trained: ReadonlySet<string> = new Set([
+  'base',
+  'imitated',
+  'internalized',
+  'answers_only_sft',
+  'answers_only_rl',
+])
 
 /** Null for every other data set: numbers on other data or other candidates are not comparable. */
 export function publishedComparison(summary: Partial<RunSummary>): Comparison | null {
   const rows = summary.table?.filter((row) => trained.has(row.id)) ?? []
   if (!summary.dataset || !/^lastfm-llara\b/.test(summary.dataset.name) || rows.length === 0) return null
   const ours: ComparisonRow[] = rows.map((row) => ({
-    name: `${rowLabel(row.id)}, this run (${row.mode.replace('_', ', then ')})`,
+    name: `${rowLabel(row.id)} (${modeLabel(row.mode)})`,
     hr1: row.hr1,
     kind: 'ours',
     n: row.n,
-    lo95: row.lo95.hr1,
-    hi95: row.hi95.hr1,
+    ...(row.lo95 && row.hi95 && { lo95: row.lo95.hr1, hi95: row.hi95.hr1 }),
     note: summary.model?.name ?? '',
   }))
-  const floors: ComparisonRow[] = counting.map(([name, hr1]) => ({ name, hr1, kind: 'counting', n: tests, note: 'counted on the same lists' }))
+  const floors: ComparisonRow[] = counting.map(([name, hr1]) => ({
+    name,
+    hr1,
+    kind: 'counting',
+    n: tests,
+    note: 'counted on the same lists',
+  }))
   const theirs: ComparisonRow[] = published.flatMap(([name, plain, dynamic]) => [
     { name, hr1: plain, kind: 'published' as const, n: tests, note: 'as published' },
     { name: `${name} + DynamicPO`, hr1: dynamic, kind: 'published' as const, n: tests, note: 'as published' },
   ])
   const sizes = [...new Set(rows.map((row) => row.n))]
   const partial = sizes.some((n) => n !== tests)
-    ? [`This run was judged on ${sizes.join(' and ')} of the ${tests} published tests, so its numbers carry the wider interval shown.`]
+    ? [
+        `This run was judged on ${sizes.join(' and ')} of the ${count(tests)} published tests, so its numbers carry the wider interval shown.`,
+      ]
     : []
   return {
     title: 'Beside published numbers: HR@1 on LastFM, 20 fixed candidates',

@@ -4,6 +4,8 @@
  * that a figure follows light and dark.
  */
 
+import type { TopLevelSpec } from 'vega-lite'
+
 export const fontStack = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 /** Okabe and Ito, without yellow (too pale on white) and black (invisible on dark). */
@@ -34,7 +36,7 @@ export const houseStyle = {
   background: 'transparent',
   aria: false,
   font: fontStack,
-  padding: { left: 4, right: 12, top: 6, bottom: 4 },
+  padding: { left: 0, right: 10, top: 4, bottom: 2 },
   view: { stroke: null },
   axis: {
     labelColor: ink,
@@ -44,6 +46,7 @@ export const houseStyle = {
     titleFontWeight: 'normal' as const,
     titlePadding: 8,
     labelPadding: 5,
+    labelLimit: 320,
     gridColor: faint,
     gridWidth: 1,
     domainColor: '#b4bac4',
@@ -51,7 +54,16 @@ export const houseStyle = {
     tickSize: 4,
   },
   axisX: { grid: false },
-  axisY: { domain: false, ticks: false, titleAngle: 0, titleAlign: 'left' as const, titleAnchor: 'end' as const, titleX: 0, titleY: -12, titleBaseline: 'bottom' as const },
+  axisY: {
+    domain: false,
+    ticks: false,
+    titleAngle: 0,
+    titleAlign: 'left' as const,
+    titleAnchor: 'end' as const,
+    titleX: 0,
+    titleY: -12,
+    titleBaseline: 'bottom' as const,
+  },
   legend: {
     labelColor: ink,
     titleColor: ink,
@@ -63,9 +75,36 @@ export const houseStyle = {
     symbolSize: 90,
     columnPadding: 16,
     title: null,
+    labelLimit: 320,
     padding: 2,
     offset: 6,
   },
   line: { strokeWidth: 2, strokeJoin: 'round' as const },
   range: { category: [...series] },
+}
+
+export interface Figure {
+  /** File name without ending, and anchor in the report. */
+  readonly id: string
+  readonly title: string
+  readonly caption: string
+  readonly section: 'result' | 'collect' | 'imitate' | 'internalize' | 'popularity'
+  /** Takes the whole width of the page. */
+  readonly wide: boolean
+  readonly spec: TopLevelSpec
+}
+
+/** Pixels of the whole figure, axes and legend included: the columns of the report, so that text keeps its size. */
+export const single = { width: 394, height: 236 }
+export const wide = { width: 824, height: 300 }
+const schema = 'https://vega.github.io/schema/vega-lite/v6.json'
+
+/** What every specification begins with. */
+export function top(values: readonly object[]): object {
+  return {
+    $schema: schema,
+    autosize: { type: 'fit', contains: 'padding' },
+    data: { values },
+    config: houseStyle,
+  }
 }

@@ -4,33 +4,10 @@
  */
 
 import type { TopLevelSpec } from 'vega-lite'
-import { houseStyle, palette } from './figure-style.js'
+import { imitateFigures, internalizeFigures, thin } from './figure-curves.js'
+import { type Figure, palette, single, top, wide } from './figure-style.js'
 import { modeLabel, qualityLabel, rowLabel } from './labels.js'
 import type { RunFiles } from './run-files.js'
-
-export interface Figure {
-  /** File name without ending, and anchor in the report. */
-  readonly id: string
-  readonly title: string
-  readonly caption: string
-  readonly section: 'result' | 'collect' | 'imitate' | 'internalize' | 'popularity'
-  /** Takes the whole width of the page. */
-  readonly wide: boolean
-  readonly spec: TopLevelSpec
-}
-
-interface Point {
-  readonly x: number
-  readonly y: number
-  readonly series?: string
-}
-
-const single = { width: 380, height: 190 }
-const wide = { width: 800, height: 240 }
-const schema = 'https://vega.github.io/schema/vega-lite/v6.json'
-
-/** More points than this cannot be seen at this width; longer runs are drawn as means of equal bins. */
-export const maxPoints = 1500
 
 /** Every figure the run has data for; a phase without data has no figure, and the report says so. */
 export function figuresOf(run: RunFiles): Figure[] {
@@ -56,7 +33,13 @@ function intervalFigure(run: RunFiles): Figure | null {
     hi: row.hi95?.hr1 ?? row.hr1,
     kind: row.mode === 'none' ? 'counting' : 'language model',
   }))
-  const y = { field: 'row', type: 'nominal' as const, sort: null, title: null, axis: { grid: true, labelLimit: 240, ...upright } }
+  const y = {
+    field: 'row',
+    type: 'nominal' as const,
+    sort: null,
+    title: null,
+    axis: { grid: true, ...upright },
+  }
   const color = {
     field: 'kind',
     type: 'nominal' as const,
@@ -71,12 +54,17 @@ function intervalFigure(run: RunFiles): Figure | null {
     wide: true,
     spec: {
       ...top(values),
-      width: wide.width - 110,
-      height: { step: 24 },
+      width: wide.width,
+      height: 24 * rows.length + 48,
       layer: [
         {
           mark: { type: 'rule', strokeWidth: 2 },
-          encoding: { y, x: { field: 'lo', type: 'quantitative', title: 'HR@1 (share of tests)' }, x2: { field: 'hi' }, color },
+          encoding: {
+            y,
+            x: { field: 'lo', type: 'quantitative', title: 'HR@1 (share of tests)', axis: { tickCount: 8 } },
+            x2: { field: 'hi' },
+            color,
+          },
         },
         {
           mark: { type: 'point', filled: true, size: 70, opacity: 1 },
@@ -98,20 +86,47 @@ function hitFigure(run: RunFiles): Figure | null {
     y: line.hr1,
     series: 'validation',
   }))
-  const rollouts = thin(run.internalize.map((line) => ({ x: imitateSteps + line.step, y: line.hr1, series: 'rollouts in training' })))
+  const rollouts = thin(
+    run.internalize.map((line) => ({
+      x: imitateSteps + line.step,
+      y: line.hr1,
+      series: 'rollouts in training',
+    })),
+  )
   const values = [...rollouts, ...validations.sort((a, b) => a.x - b.x)]
   if (values.length === 0) return null
   const floors = (run.summary.table ?? [])
     .filter((row) => row.id === 'random' || row.id === 'item_knn')
     .map((row) => ({ floor: row.hr1, name: `${rowLabel(row.id)} on the test` }))
-  const x = { field: 'x', type: 'quantitative' as const, title: 'training step (imitation, then internalization)', axis: { tickMinStep: 1 } }
-  const y = { field: 'y', type: 'quantitative' as const, title: 'HR@1', scale: { zero: true } }
+  const x = {
+    field: 'x',
+    type: 'quantitative' as const,
+    title: 'training step (imitation, then internalization)',
+    scale: { nice: false },
+    axis: { tickMinStep: 1 },
+  }
+  const y = {
+    field: 'y',
+    type: 'quantitative' as const,
+    title: 'HR@1',
+    scale: { zero: true, nice: 5 },
+    axis: { tickCount: 5 },
+  }
   const color = {
     field: 'series',
     type: 'nominal' as const,
-    scale: { domain: ['validation', 'rollouts in training'], range: [palette.blue, palette.amber] },
+    scale: {
+      domain: ['validation', 'rollouts in training'].slice(
+        validations.length > 0 ? 0 : 1,
+        rollouts.length > 0 ? 2 : 1,
+      ),
+      range: [palette.blue, palette.amber].slice(validations.length > 0 ? 0 : 1),
+    },
   }
-  const boundary = imitateSteps > 0 && run.internalize.length > 0 ? [{ at: imitateSteps, name: 'internalization begins' }] : []
+  const boundary =
+    imitateSteps > 0 && run.internalize.length > 0
+      ? [{ at: imitateSteps, name: 'internalization begins' }]
+      : []
   const layer = [
     {
       data: { values: floors },
@@ -121,25 +136,43 @@ function hitFigure(run: RunFiles): Figure | null {
     {
       data: { values: floors },
       mark: { type: 'text', align: 'right', baseline: 'bottom', dy: -3, fontSize: 10, color: '#6b7280' },
-      encoding: { y: { field: 'floor', type: 'quantitative' }, x: { value: wide.width - 50 }, text: { field: 'name' } },
+      encoding: {
+        y: { field: 'floor', type: 'quantitative' },
+        x: { value: 'width' },
+        text: { field: 'name' },
+      },
     },
-    { data: { values: boundary }, mark: { type: 'rule', color: '#b4bac4' }, encoding: { x: { field: 'at', type: 'quantitative' } } },
+    {
+      data: { values: boundary },
+      mark: { type: 'rule', color: '#b4bac4' },
+      encoding: { x: { field: 'at', type: 'quantitative' } },
+    },
     {
       data: { values: boundary },
       mark: { type: 'text', align: 'left', baseline: 'top', dx: 5, fontSize: 10, color: '#6b7280' },
       encoding: { x: { field: 'at', type: 'quantitative' }, y: { value: 0 }, text: { field: 'name' } },
     },
     { mark: { type: 'line' }, encoding: { x, y, color } },
-    { transform: [{ filter: "datum.series === 'validation'" }], mark: { type: 'point', filled: true, size: 60, opacity: 1 }, encoding: { x, y, color } },
+    {
+      transform: [{ filter: "datum.series === 'validation'" }],
+      mark: { type: 'point', filled: true, size: 60, opacity: 1 },
+      encoding: { x, y, color },
+    },
   ]
   return {
     id: 'hr1-over-training',
     title: 'HR@1 over training',
-    caption:
-      'Points: validation instances, think-then-score. Amber: share of sampled completions that named the next item (training instances, sampling temperature), which is another quantity and is shown for its trend.',
+    caption: [
+      'Points: validation instances.',
+      ...(rollouts.length > 0
+        ? [
+            'Amber: share of sampled completions that named the next item (training instances, sampling temperature), which is another quantity and is shown for its trend.',
+          ]
+        : []),
+    ].join(' '),
     section: 'result',
     wide: true,
-    spec: { ...top(values), width: wide.width - 50, height: wide.height, layer } as TopLevelSpec,
+    spec: { ...top(values), ...wide, layer } as TopLevelSpec,
   }
 }
 
@@ -147,15 +180,29 @@ function hitFigure(run: RunFiles): Figure | null {
 function decileFigure(run: RunFiles): Figure | null {
   const deciles = run.collect?.target_deciles
   if (!deciles) return null
-  const names = { all: 'all instances', A: 'kept A, unhinted', B: 'kept B, hinted', C: 'kept C, filled' } as const
+  const names = {
+    all: 'all instances',
+    A: 'kept A, unhinted',
+    B: 'kept B, hinted',
+    C: 'kept C, filled',
+  } as const
   const values = (Object.keys(names) as (keyof typeof names)[]).flatMap((key) => {
     const counts = deciles[key] ?? []
     const total = counts.reduce((sum, value) => sum + value, 0)
-    return total === 0 ? [] : counts.map((value, place) => ({ decile: place + 1, share: value / total, count: value, series: names[key] }))
+    return total === 0
+      ? []
+      : counts.map((value, place) => ({
+          decile: place + 1,
+          share: value / total,
+          count: value,
+          series: names[key],
+        }))
   })
   if (values.length === 0) return null
   const domain = Object.values(names).filter((name) => values.some((value) => value.series === name))
-  const range = [palette.grey, palette.blue, palette.orange, palette.amber].filter((_, place) => domain.includes(Object.values(names)[place]!))
+  const range = [palette.grey, palette.blue, palette.orange, palette.amber].filter((_, place) =>
+    domain.includes(Object.values(names)[place]!),
+  )
   return {
     id: 'popularity-deciles',
     title: 'Targets of kept traces by popularity',
@@ -165,82 +212,22 @@ function decileFigure(run: RunFiles): Figure | null {
     wide: true,
     spec: {
       ...top(values),
-      width: wide.width - 40,
-      height: 200,
+      ...wide,
+      height: 264,
       mark: { type: 'bar', cornerRadiusEnd: 1 },
       encoding: {
-        x: { field: 'decile', type: 'ordinal', title: 'popularity decile of the target (1 rarest, 10 most popular)', axis: { labelAngle: 0 } },
+        x: {
+          field: 'decile',
+          type: 'ordinal',
+          title: 'popularity decile of the target (1 rarest, 10 most popular)',
+          axis: { labelAngle: 0 },
+        },
         xOffset: { field: 'series', type: 'nominal', sort: domain },
         y: { field: 'share', type: 'quantitative', title: 'share of the pass', axis: { format: '.0%' } },
         color: { field: 'series', type: 'nominal', scale: { domain, range } },
       },
     } as TopLevelSpec,
   }
-}
-
-function imitateFigures(run: RunFiles): (Figure | null)[] {
-  const from = (field: 'loss' | 'lr' | 'grad_norm'): Point[] => run.imitate.map((line) => ({ x: line.step, y: line[field] }))
-  return [
-    curve('sft-loss', 'imitate', 'Loss', 'Negative log-likelihood of the response tokens; the line is a running mean.', 'nats per token', from('loss'), { smooth: true }),
-    curve('sft-grad-norm', 'imitate', 'Gradient norm', 'Before clipping.', 'L2 norm', from('grad_norm'), { zero: true, smooth: true }),
-    curve('sft-learning-rate', 'imitate', 'Learning rate', 'As applied at each step.', 'learning rate', from('lr'), { zero: true, format: '.1e' }),
-  ]
-}
-
-function internalizeFigures(run: RunFiles): (Figure | null)[] {
-  const lines = run.internalize
-  const from = (pick: (line: (typeof lines)[number]) => number, name?: string): Point[] =>
-    lines.map((line) => ({ x: line.step, y: pick(line), ...(name !== undefined && { series: name }) }))
-  const terms = [...new Set(lines.flatMap((line) => Object.keys(line.reward_terms ?? {})))]
-  const termPoints = terms.flatMap((term) => lines.flatMap((line) => {
-    const value = line.reward_terms?.[term]
-    return value === undefined ? [] : [{ x: line.step, y: value, series: term.replace(/_/g, ' ') }]
-  }))
-  const clip = [...from((line) => line.clip_ratio_low, 'low side'), ...from((line) => line.clip_ratio_high, 'high side')]
-  return [
-    curve('rl-reward', 'internalize', 'Reward', 'Mean over the completions of a step; the line is a running mean.', 'reward', from((line) => line.reward), { smooth: true }),
-    curve('rl-reward-terms', 'internalize', 'Reward terms', 'Mean of each term before weighting.', 'term value', termPoints),
-    curve('rl-kl', 'internalize', 'KL to the reference', 'k3 estimate against the model as it left Pattern Imitation.', 'nats per token', from((line) => line.kl), { zero: true }),
-    curve('rl-entropy', 'internalize', 'Entropy', 'Of the next-token distribution, at the sampled tokens.', 'nats per token', from((line) => line.entropy), { zero: true }),
-    curve('rl-completion-length', 'internalize', 'Completion length', 'Mean over the completions of a step.', 'tokens', from((line) => line.completion_length), { zero: true }),
-    curve('rl-clip-ratio', 'internalize', 'Clip ratio', 'Share of tokens whose ratio was cut.', 'share of tokens', clip, { zero: true }),
-    curve('rl-grad-norm', 'internalize', 'Gradient norm', 'Before clipping.', 'L2 norm', from((line) => line.grad_norm), { zero: true }),
-    curve('rl-learning-rate', 'internalize', 'Learning rate', 'As applied at each step.', 'learning rate', from((line) => line.lr), { zero: true, format: '.1e' }),
-    curve('rl-loss', 'internalize', 'Policy loss', 'Clipped surrogate and KL term; its level says little, its jumps do.', 'loss', from((line) => line.loss)),
-  ]
-}
-
-interface CurveOptions {
-  readonly zero?: boolean
-  readonly smooth?: boolean
-  readonly format?: string
-}
-
-function curve(id: string, section: Figure['section'], title: string, caption: string, unit: string, points: readonly Point[], options: CurveOptions = {}): Figure | null {
-  const finite = points.filter((point) => Number.isFinite(point.y))
-  if (finite.length === 0) return null
-  const names = [...new Set(finite.map((point) => point.series))]
-  const values = names.flatMap((name) => thin(finite.filter((point) => point.series === name)))
-  const several = names.length > 1 || names[0] !== undefined
-  const x = { field: 'x', type: 'quantitative' as const, title: 'step', axis: { tickMinStep: 1 } }
-  const y = { field: 'y', type: 'quantitative' as const, title: unit, scale: { zero: options.zero ?? false }, axis: { tickCount: 5, ...(options.format && { format: options.format }) } }
-  const color = several ? { field: 'series', type: 'nominal' as const, sort: names as string[] } : { value: palette.blue }
-  const smooth = options.smooth === true && !several && values.length >= 16
-  const half = Math.max(2, Math.round(values.length / 24))
-  const layer = smooth
-    ? [
-        { mark: { type: 'line', strokeWidth: 1, opacity: 0.4 }, encoding: { x, y, color } },
-        {
-          transform: [{ window: [{ op: 'mean', field: 'y', as: 'mean' }], frame: [-half, half], sort: [{ field: 'x' }] }],
-          mark: { type: 'line', strokeWidth: 2.25 },
-          encoding: { x, y: { ...y, field: 'mean' }, color },
-        },
-      ]
-    : [{ mark: { type: 'line', ...(values.length / names.length < 16 && { point: { size: 28 } }) }, encoding: { x, y, color } }]
-  const thinned = finite.length > values.length ? ' Long series: means of equal bins.' : ''
-  const skipped = points.length - finite.length
-  const gaps = skipped > 0 ? ` ${skipped} value(s) were not finite.` : ''
-  return { id, title, caption: caption + thinned + gaps, section, wide: false, spec: { ...top(values), ...single, layer } as TopLevelSpec }
 }
 
 /** Popularity of what each model recommends: one figure per metric that was recorded for it. */
@@ -254,29 +241,26 @@ function popularityFigures(run: RunFiles): (Figure | null)[] {
       return value === undefined || !Number.isFinite(value) ? [] : [{ model: rowLabel(id), value }]
     })
     if (values.length === 0) return null
-    const y = { field: 'model', type: 'nominal' as const, sort: null, title: null, axis: { ...upright, labelLimit: 160 } }
-    const x = { field: 'value', type: 'quantitative' as const, title: key, axis: { grid: true, tickCount: 5 } }
+    const y = { field: 'model', type: 'nominal' as const, sort: null, title: null, axis: upright }
+    const x = {
+      field: 'value',
+      type: 'quantitative' as const,
+      title: key,
+      axis: { grid: true, tickCount: 5 },
+    }
     return {
       id: `popularity-${key.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`,
       title: `Popularity of recommendations: ${key}`,
       caption: `${qualityLabel(key)}.`,
       section: 'popularity' as const,
       wide: false,
-      spec: { ...top(values), width: single.width - 90, height: { step: 26 }, mark: { type: 'bar', height: 14, color: palette.blue }, encoding: { x, y } } as TopLevelSpec,
+      spec: {
+        ...top(values),
+        width: single.width,
+        height: 26 * values.length + 48,
+        mark: { type: 'bar', height: 14, color: palette.blue },
+        encoding: { x, y },
+      } as TopLevelSpec,
     }
-  })
-}
-
-function top(values: readonly object[]): object {
-  return { $schema: schema, data: { values }, config: houseStyle }
-}
-
-/** Means of equal bins where there are more than maxPoints; the input otherwise. */
-export function thin<T extends Point>(points: readonly T[]): T[] {
-  if (points.length <= maxPoints) return [...points]
-  return Array.from({ length: maxPoints }, (_, bin) => {
-    const part = points.slice(Math.floor((bin * points.length) / maxPoints), Math.floor(((bin + 1) * points.length) / maxPoints))
-    const last = part[part.length - 1]!
-    return { ...last, y: part.reduce((sum, point) => sum + point.y, 0) / part.length }
   })
 }

@@ -47,6 +47,8 @@ main li { margin: .2rem 0; overflow-wrap: anywhere; }
 .warning ul { margin: 0; }
 .scroll { overflow-x: auto; margin: 0 0 1.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+table.narrow { width: auto; min-width: min(100%, 26rem); }
+table.narrow .number { padding-left: 1.5rem; }
 caption { padding: 0 0 .6rem; color: var(--soft); font-size: .875rem; text-align: left; line-height: 1.5; }
 th, td { padding: .5rem .9rem .5rem 0; text-align: left; vertical-align: baseline; border-bottom: 1px solid var(--faint); }
 th:last-child, td:last-child { padding-right: 0; }
@@ -60,12 +62,15 @@ tbody th { font-weight: 500; }
 figure { margin: 0; min-width: 0; }
 figure.wide { grid-column: 1 / -1; }
 figure svg { display: block; width: 100%; height: auto; overflow: visible; }
-figure.short svg { max-width: 32rem; }
 .figure-title { margin: 0 0 .4rem; font-size: .9375rem; font-weight: 600; }
 figcaption { margin-top: .4rem; color: var(--soft); font-size: .8125rem; line-height: 1.45; }
 figure svg .role-axis-label text, figure svg .role-axis-title text, figure svg .role-legend-label text, figure svg .mark-text text { fill: var(--soft); }
 figure svg .role-axis-grid line { stroke: var(--faint); }
 figure svg .role-axis-domain line, figure svg .role-axis-tick line { stroke: var(--axis); }
+@media (prefers-color-scheme: dark) and (not print) {
+  figure svg [stroke="#0072b2"] { stroke: #3d9fdd; }
+  figure svg [fill="#0072b2"] { fill: #3d9fdd; }
+}
 .followed, .sample { margin: 0 0 1.75rem; padding: 1.1rem 1.25rem 1.25rem; border: 1px solid var(--faint); border-radius: .5rem; break-inside: avoid; }
 .asked { margin: 0 0 1rem; font-size: .875rem; color: var(--soft); max-width: none; }
 .asked b { color: var(--ink); font-weight: 600; }

@@ -13,7 +13,9 @@ export interface Html {
 type Value = Html | string | number | false | null | undefined | readonly Value[]
 
 export function html(pieces: TemplateStringsArray, ...values: readonly Value[]): Html {
-  return trusted(pieces.map((piece, place) => piece + (place < values.length ? markupOf(values[place]) : '')).join(''))
+  return trusted(
+    pieces.map((piece, place) => piece + (place < values.length ? markupOf(values[place]) : '')).join(''),
+  )
 }
 
 /** Marks markup made by the project itself (a style sheet, an SVG of our own figures). Never for outside text. */
@@ -32,7 +34,13 @@ function isList(value: Value): value is readonly Value[] {
   return Array.isArray(value)
 }
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 /** Escapes markup; drops control and bidi characters, which could hide or reorder text. */
 export function escapeHtml(text: string): string {
@@ -41,5 +49,9 @@ export function escapeHtml(text: string): string {
 
 /** Keeps line breaks and tabs; everything else that cannot be seen goes. */
 export function withoutControls(text: string): string {
-  return text.replace(/\r\n?/g, '\n').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu, (character) => (character === '\n' || character === '\t' ? character : ''))
+  return text
+    .replace(/\r\n?/g, '\n')
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu, (character) =>
+      character === '\n' || character === '\t' ? character : '',
+    )
 }

@@ -4,7 +4,7 @@
  */
 
 import type { SampleLine } from '../phases/run-record.js'
-import type { Figure } from './figures.js'
+import type { Figure } from './figure-style.js'
 import { styleSheet } from './html-style.js'
 import { escapeHtml, type Html, html, trusted } from './html-text.js'
 import { rowLabel } from './labels.js'
@@ -61,7 +61,8 @@ function blockHtml(block: Block, svgs: FigureSvgs): Html {
       return html`<div class="warning" role="note"><strong>${block.title}</strong><ul>${block.items.map((item) => html`<li>${item}</li>`)}</ul></div>\n`
     case 'headline':
       return html`<dl class="headline">${block.entries.map(
-        ({ label, value, detail }) => html`<div><dt>${label}</dt><dd class="value">${value}</dd><dd class="detail">${detail}</dd></div>`,
+        ({ label, value, detail }) =>
+          html`<div><dt>${label}</dt><dd class="value">${value}</dd><dd class="detail">${detail}</dd></div>`,
       )}</dl>\n`
     case 'facts':
       return html`<dl class="facts">${block.entries.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>\n`
@@ -73,7 +74,8 @@ function blockHtml(block: Block, svgs: FigureSvgs): Html {
       return followedHtml(block.followed)
     case 'samples':
       return html`<h3>${block.title}</h3>\n<div class="samples">${block.samples.map(
-        (sample) => html`<article class="sample">${askedHtml(sample)}${stepHtml(sample)}${candidatesHtml(sample)}</article>`,
+        (sample) =>
+          html`<article class="sample">${askedHtml(sample)}${stepHtml(sample)}${candidatesHtml(sample)}</article>`,
       )}</div>\n`
     case 'code':
       return html`<pre><code>${block.text}</code></pre>\n`
@@ -84,12 +86,16 @@ function tableHtml(block: Block & { kind: 'table' }): Html {
   const kind = (column: number): Html | false => block.numeric[column] === true && trusted(' class="number"')
   const cell = (value: Cell | string, column: number): Html => {
     const { text, detail, strong, quiet } = typeof value === 'string' ? ({ text: value } as Cell) : value
-    const classes = [block.numeric[column] && 'number', strong && 'strong', quiet && 'quiet'].filter(Boolean).join(' ')
+    const classes = [block.numeric[column] && 'number', strong && 'strong', quiet && 'quiet']
+      .filter(Boolean)
+      .join(' ')
     const mark = classes ? html` class="${classes}"` : ''
     const inside = html`${text}${detail !== undefined && html`<span class="detail">${detail}</span>`}`
-    return column === 0 && block.head.length > 2 ? html`<th scope="row"${mark}>${inside}</th>` : html`<td${mark}>${inside}</td>`
+    return column === 0 && block.head.length > 2
+      ? html`<th scope="row"${mark}>${inside}</th>`
+      : html`<td${mark}>${inside}</td>`
   }
-  return html`<div class="scroll"><table>
+  return html`<div class="scroll"><table${block.head.length <= 3 && block.numeric.includes(true) && trusted(' class="narrow"')}>
 <caption>${block.caption}</caption>
 <thead><tr>${block.head.map((text, column) => html`<th scope="col"${kind(column)}>${text}</th>`)}</tr></thead>
 <tbody>
@@ -101,7 +107,10 @@ ${block.rows.map((row) => html`<tr>${row.map(cell)}</tr>\n`)}</tbody>
 function figureHtml(figure: Figure, svg: string | undefined): Html {
   if (svg === undefined) return html``
   // The label is escaped by hand: it goes into markup that Vega wrote.
-  const labelled = svg.replace(/^<svg /, `<svg role="img" aria-label="${escapeHtml(`${figure.title}. ${figure.caption}`)}" `)
+  const labelled = svg.replace(
+    /^<svg /,
+    `<svg role="img" aria-label="${escapeHtml(`${figure.title}. ${figure.caption}`)}" `,
+  )
   return html`<figure id="figure-${figure.id}" class="${figure.wide ? 'wide' : 'single'}">
 <p class="figure-title">${figure.title}</p>
 ${trusted(labelled)}

@@ -69,6 +69,7 @@ const qualityLabels: readonly (readonly [RegExp, string])[] = [
   [/^divratio/, 'DivRatio: distinct items per recommendation (higher)'],
   [/^orratio/, 'ORRatio: share of the three most recommended items (lower)'],
   [/^poplift/, 'PopLift: popularity against the history (toward 0)'],
+  [/^candidatelift/, 'Popularity against the mean of the candidates (toward 0)'],
   [/^gap/, 'Popularity gap to the true next items (toward 0)'],
   [/^mgu/, 'MGU: mean unfairness over popularity groups (lower)'],
   [/^dgu/, 'DGU: largest unfairness over popularity groups (lower)'],
@@ -77,5 +78,5 @@ const qualityLabels: readonly (readonly [RegExp, string])[] = [
 export function qualityLabel(key: string): string {
   const folded = key.toLowerCase().replace(/[_@\s-]/g, '')
   const label = qualityLabels.find(([pattern]) => pattern.test(folded))?.[1]
-  return label ? `${label}` : key.replace(/_/g, ' ')
+  return label ?? key.replace(/_/g, ' ')
 }

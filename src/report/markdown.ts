@@ -13,7 +13,11 @@ import { rankingMetrics } from './table.js'
 import { terminalLine } from './terminal-text.js'
 
 export function markdownReport(story: Story): string {
-  const parts = [`# ${escapeMarkdown(story.title)}`, escapeMarkdown(story.lead), ...story.sections.map(sectionMarkdown)]
+  const parts = [
+    `# ${escapeMarkdown(story.title)}`,
+    escapeMarkdown(story.lead),
+    ...story.sections.map(sectionMarkdown),
+  ]
   return `${parts.join('\n\n')}\n`
 }
 
@@ -24,10 +28,17 @@ export function markdownTable(rows: readonly ResultRow[]): string {
     rowLabel(row.id),
     modeLabel(row.mode),
     count(row.n),
-    ...rankingMetrics.map(([key]) => ({ text: metric(row[key]), detail: interval(row.lo95?.[key], row.hi95?.[key]) })),
+    ...rankingMetrics.map(([key]) => ({
+      text: metric(row[key]),
+      detail: interval(row.lo95?.[key], row.hi95?.[key]),
+    })),
     percent(row.parse_rate),
   ])
-  return pipeTable(head, head.map((_, column) => column > 1), cells)
+  return pipeTable(
+    head,
+    head.map((_, column) => column > 1),
+    cells,
+  )
 }
 
 function sectionMarkdown({ title, blocks }: Section): string {
@@ -43,19 +54,34 @@ function blockMarkdown(block: Block): string {
     case 'warning':
       return `**${escapeMarkdown(block.title)}**\n\n${block.items.map((item) => `- ${escapeMarkdown(item)}`).join('\n')}`
     case 'headline':
-      return block.entries.map(({ label, value, detail }) => `- ${escapeMarkdown(label)}: **${escapeMarkdown(value)}** ${escapeMarkdown(detail)}`).join('\n')
+      return block.entries
+        .map(
+          ({ label, value, detail }) =>
+            `- ${escapeMarkdown(label)}: **${escapeMarkdown(value)}** ${escapeMarkdown(detail)}`,
+        )
+        .join('\n')
     case 'facts':
-      return block.entries.map(([name, value]) => `- ${escapeMarkdown(name)}: ${escapeMarkdown(value)}`).join('\n')
+      return block.entries
+        .map(([name, value]) => `- ${escapeMarkdown(name)}: ${escapeMarkdown(value)}`)
+        .join('\n')
     case 'table':
       return `${escapeMarkdown(block.caption)}\n\n${pipeTable(block.head, block.numeric, block.rows)}`
     case 'figures':
-      return block.figures.map(({ id, title, caption }) => `![${escapeMarkdown(title)}](figures/${id}.svg)\n\n${escapeMarkdown(`${title}. ${caption}`)}`).join('\n\n')
+      return block.figures
+        .map(
+          ({ id, title, caption }) =>
+            `![${escapeMarkdown(title)}](figures/${id}.svg)\n\n${escapeMarkdown(`${title}. ${caption}`)}`,
+        )
+        .join('\n\n')
     case 'followed': {
       const [first] = block.followed.steps
       return first ? [asked(first), ...block.followed.steps.map(step)].join('\n\n') : ''
     }
     case 'samples':
-      return [`### ${escapeMarkdown(block.title)}`, ...block.samples.flatMap((sample) => [asked(sample), step(sample)])].join('\n\n')
+      return [
+        `### ${escapeMarkdown(block.title)}`,
+        ...block.samples.flatMap((sample) => [asked(sample), step(sample)]),
+      ].join('\n\n')
     case 'code':
       return fenced(block.text)
   }
@@ -71,14 +97,22 @@ function step(sample: SampleLine): string {
   return `> ${escapeMarkdown(rowLabel(sample.model))}${at}, **${sample.hit ? 'hit' : 'miss'}**: ${text}\n>\n> Answer: ${escapeMarkdown(sample.answer) || '(none)'}`
 }
 
-function pipeTable(head: readonly string[], numeric: readonly boolean[], rows: readonly (readonly (Cell | string)[])[]): string {
+function pipeTable(
+  head: readonly string[],
+  numeric: readonly boolean[],
+  rows: readonly (readonly (Cell | string)[])[],
+): string {
   const cell = (value: Cell | string): string => {
     if (typeof value === 'string') return escapeMarkdown(value)
     const text = value.strong ? `**${escapeMarkdown(value.text)}**` : escapeMarkdown(value.text)
     return value.detail === undefined ? text : `${text} ${escapeMarkdown(value.detail)}`
   }
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [line(head.map(escapeMarkdown)), line(numeric.map((right) => (right ? '---:' : '---'))), ...rows.map((row) => line(row.map(cell)))].join('\n')
+  return [
+    line(head.map(escapeMarkdown)),
+    line(numeric.map((right) => (right ? '---:' : '---'))),
+    ...rows.map((row) => line(row.map(cell))),
+  ].join('\n')
 }
 
 /** One line; punctuation that could begin markup, HTML, a table cell or a bare link is escaped. */

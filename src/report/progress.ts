@@ -4,7 +4,6 @@
  */
 
 import cliProgress from 'cli-progress'
-import pc from 'picocolors'
 import type { ProgressSink } from '../phases/progress.js'
 import { duration } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
@@ -55,7 +54,7 @@ class Meter {
     while (this.marks.length > 2 && at - (this.marks[1]?.at ?? at) > windowMs) this.marks.shift()
   }
 
-  facts(): { rate: string; tokenRate: string; left: string; elapsed: string } {
+  facts(): { rate: string; pace: string; tokenRate: string; left: string; elapsed: string } {
     const first = this.marks[0]
     const last = this.marks[this.marks.length - 1]
     const seconds = first && last ? (last.at - first.at) / 1000 : 0
@@ -64,6 +63,12 @@ class Meter {
     const remaining = Math.max(0, this.total - this.done)
     return {
       rate: rate > 0 ? perTime(rate, this.unit) : `– ${this.unit}/s`,
+      pace:
+        rate > 0
+          ? rate >= 1
+            ? `${rate.toFixed(rate < 10 ? 2 : 0)}/s`
+            : `${(1 / rate).toFixed(1)} s each`
+          : '–/s',
       tokenRate: tokenRate > 0 ? `${tokenRate.toFixed(tokenRate < 100 ? 1 : 0)} tokens/s` : '– tokens/s',
       left: remaining === 0 ? 'done' : rate > 0 ? `${duration(remaining / rate)} left` : 'time left unknown',
       elapsed: duration((this.now() - this.began) / 1000),
@@ -81,7 +86,9 @@ function perTime(rate: number, unit: string): string {
 export function terminalProgress(options: ProgressOptions = {}): ProgressSink {
   const stream = options.stream ?? process.stderr
   const now = options.now ?? Date.now
-  return stream.isTTY ? barProgress(stream, now) : lineProgress(stream, now, (options.lineInterval ?? 5) * 1000)
+  return stream.isTTY
+    ? barProgress(stream, now)
+    : lineProgress(stream, now, (options.lineInterval ?? 5) * 1000)
 }
 
 function lineProgress(stream: NodeJS.WritableStream, now: () => number, every: number): ProgressSink {
@@ -121,7 +128,8 @@ function barProgress(stream: NodeJS.WritableStream, now: () => number): Progress
   let meter: Meter | null = null
   let bars: cliProgress.MultiBar | null = null
   let bar: cliProgress.SingleBar | null = null
-  const format = `${pc.bold('{phase}')} ${pc.cyan('{bar}')} {value}/{total} {unit} ${pc.dim('·')} {rate} ${pc.dim('·')} {tokenRate} ${pc.dim('·')} {left}`
+  // The time left before the rates: what does not fit into the terminal's width is cut on the right.
+  const format = '{phase} {bar} {value}/{total} {unit} · {left} · {pace} · {tokenRate}'
   const end = (): void => {
     if (meter) bar?.update(meter.done, meter.facts())
     bars?.stop()
@@ -135,7 +143,16 @@ function barProgress(stream: NodeJS.WritableStream, now: () => number): Progress
       meter = new Meter(terminalLine(phase), total, terminalLine(unit), now)
       // A MultiBar, since only it can print a line above its bar; no signal handler: the phases have theirs.
       bars = new cliProgress.MultiBar(
-        { stream, format, barsize: 24, hideCursor: true, fps: 5, gracefulExit: false, emptyOnZero: true },
+        {
+          stream,
+          format,
+          barsize: 14,
+          hideCursor: true,
+          linewrap: true,
+          fps: 5,
+          gracefulExit: false,
+          emptyOnZero: true,
+        },
         cliProgress.Presets.rect,
       )
       bar = bars.create(total, 0, { phase: meter.phase, unit: meter.unit, ...meter.facts() })
@@ -147,8 +164,12 @@ function barProgress(stream: NodeJS.WritableStream, now: () => number): Progress
     },
     note(text) {
       const line = `${terminalLine(text)}\n`
-      if (bars) bars.log(line)
-      else stream.write(line)
+      if (!bars) {
+        stream.write(line)
+        return
+      }
+      bars.log(line)
+      bars.update() // the display only buffers notes, and drops what is in the buffer when it stops
     },
     end,
   }

@@ -22,7 +22,8 @@ import type {
 } from '../phases/run-record.js'
 
 /** Counts that can be had from traces.jsonl alone; deciles need the data and come from the summary. */
-export type CollectCounts = Omit<CollectSummary, 'target_deciles'> & Partial<Pick<CollectSummary, 'target_deciles'>>
+export type CollectCounts = Omit<CollectSummary, 'target_deciles'> &
+  Partial<Pick<CollectSummary, 'target_deciles'>>
 
 export interface RunFiles {
   /** Name of the folder, for titles. */
@@ -73,7 +74,7 @@ export async function readRun(runDirectory: string): Promise<RunFiles> {
     config,
     missing,
   }
-  if (traces && traces.unreadable > 0) missing.push(`traces.jsonl: ${traces.unreadable} unreadable line(s) were left out`)
+  if (traces && traces.unreadable > 0) missing.push(leftOut('traces.jsonl', traces.unreadable))
   if (config === null) missing.push('config.yaml: the configuration as it was run')
   missing.push(...missingPhases(run))
   return run
@@ -91,12 +92,13 @@ function missingPhases(run: RunFiles): string[] {
 async function readSummary(path: string, missing: string[]): Promise<Partial<RunSummary>> {
   const text = await readFile(path, 'utf8').catch(() => null)
   if (text === null) {
-    missing.push('summary.json: the run has not reached its end (finish it with `reasonrec resume`)')
+    missing.push('summary.json: the run has not reached its end (finish it with: reasonrec resume)')
     return {}
   }
   try {
     const parsed: unknown = JSON.parse(text)
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as Partial<RunSummary>
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Partial<RunSummary>
   } catch {
     // Said below: the report goes on with the other files.
   }
@@ -124,8 +126,12 @@ async function readLines<T extends object>(path: string, missing: string[]): Pro
     if (parsed) lines.push(parsed as T)
     else unreadable++
   }
-  if (unreadable > 0) missing.push(`${name}: ${unreadable} unreadable line(s) were left out`)
+  if (unreadable > 0) missing.push(leftOut(name, unreadable))
   return lines
+}
+
+function leftOut(name: string, lines: number): string {
+  return `${name}: ${lines === 1 ? 'one unreadable line was' : `${lines} unreadable lines were`} left out`
 }
 
 function parseObject(line: string): object | null {
@@ -146,7 +152,10 @@ async function countTraces(path: string): Promise<{ counts: CollectCounts; unrea
   const instances = new Set<string>()
   let sampled = 0
   let unreadable = 0
-  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of createInterface({
+    input: createReadStream(path, 'utf8'),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
     if (!line.trim()) continue
     const trace = parseObject(line) as Trace | null
     if (!trace || !(trace.source in kept)) {
@@ -161,12 +170,20 @@ async function countTraces(path: string): Promise<{ counts: CollectCounts; unrea
       continue
     }
     for (const gate of trace.gates.filter(({ passed }) => !passed)) {
-      const pass = (rejected[trace.source] ??= {})
+      rejected[trace.source] ??= {}
+      const pass = rejected[trace.source]!
       pass[gate.gate] = (pass[gate.gate] ?? 0) + 1
     }
   }
   const total = kept.A + kept.B + kept.C
   const builtin = generators.builtin ?? 0
-  const counts = { instances: instances.size, sampled, kept, generators, rejected, builtin_share: total > 0 ? builtin / total : 0 }
+  const counts = {
+    instances: instances.size,
+    sampled,
+    kept,
+    generators,
+    rejected,
+    builtin_share: total > 0 ? builtin / total : 0,
+  }
   return { counts, unreadable }
 }

@@ -32,7 +32,10 @@ export function renderSample(sample: SampleLine, options: SampleOptions = {}): s
     [color.dim('sample'), color.bold(head)],
     [color.dim('history'), history || color.dim('(empty)')],
     [color.dim('reasoning'), reasoning || color.dim('(none that could be read)')],
-    [color.dim('answer'), `${shortened(terminalLine(sample.answer), 200) || color.dim('(none)')}  ${verdict}${reward}`],
+    [
+      color.dim('answer'),
+      `${shortened(terminalLine(sample.answer), 200) || color.dim('(none)')}  ${verdict}${reward}`,
+    ],
   )
   if (!sample.hit) table.push([color.dim('target'), shortened(terminalLine(sample.target), 200)])
   return table.toString()
@@ -55,7 +58,10 @@ export interface ChosenSamples {
  * way, then in the order of the file. Hits and misses: of the last model that has samples, without the
  * instances already shown. Nothing is chosen for looking good.
  */
-export function chooseSamples(samples: readonly SampleLine[], limits = { followed: 3, hits: 4, misses: 4 }): ChosenSamples {
+export function chooseSamples(
+  samples: readonly SampleLine[],
+  limits = { followed: 3, hits: 4, misses: 4 },
+): ChosenSamples {
   const judged = samples.filter((sample) => sample.phase === 'evaluate')
   const pool = judged.length > 0 ? judged : samples
   const byInstance = new Map<string, Map<string, SampleLine>>()
@@ -75,7 +81,9 @@ export function chooseSamples(samples: readonly SampleLine[], limits = { followe
     .slice(0, limits.followed)
   const shown = new Set(followed.map(({ instance }) => instance))
   const last = [...storyModels].reverse().find((model) => pool.some((sample) => sample.model === model))
-  const rest = pool.filter((sample) => (last === undefined || sample.model === last) && !shown.has(sample.instance))
+  const rest = pool.filter(
+    (sample) => (last === undefined || sample.model === last) && !shown.has(sample.instance),
+  )
   const unique = [...new Map(rest.map((sample) => [sample.instance, sample])).values()]
   return {
     followed,

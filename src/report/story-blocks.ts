@@ -1,7 +1,7 @@
 /** The plain blocks a report is made of. All text in them is unescaped; the writers escape it. */
 
 import type { SampleLine } from '../phases/run-record.js'
-import type { Figure } from './figures.js'
+import type { Figure } from './figure-style.js'
 import type { Followed } from './sample.js'
 
 export interface Cell {
@@ -16,7 +16,10 @@ export type Block =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'warning'; readonly title: string; readonly items: readonly string[] }
   | { readonly kind: 'list'; readonly items: readonly string[] }
-  | { readonly kind: 'headline'; readonly entries: readonly { label: string; value: string; detail: string }[] }
+  | {
+      readonly kind: 'headline'
+      readonly entries: readonly { label: string; value: string; detail: string }[]
+    }
   | { readonly kind: 'facts'; readonly entries: readonly (readonly [string, string])[] }
   | {
       readonly kind: 'table'

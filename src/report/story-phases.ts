@@ -1,6 +1,6 @@
 /** The sections of the report that follow the three phases: collection, imitation, internalization, quality, cost. */
 
-import type { Figure } from './figures.js'
+import type { Figure } from './figure-style.js'
 import { gateLabel, qualityLabel, rowLabel } from './labels.js'
 import { count, duration, metric, percent, quantity } from './numbers.js'
 import type { RunFiles } from './run-files.js'
@@ -11,7 +11,12 @@ const passLabels = { A: 'A, unhinted', B: 'B, hinted', C: 'C, filled by the buil
 export function collectionSection(run: RunFiles, figures: readonly Figure[]): Section {
   const title = 'Reasoning Collection'
   const { collect } = run
-  if (!collect) return { id: 'collect', title, blocks: [{ kind: 'text', text: 'Nothing was collected in this run directory.' }] }
+  if (!collect)
+    return {
+      id: 'collect',
+      title,
+      blocks: [{ kind: 'text', text: 'Nothing was collected in this run directory.' }],
+    }
   const kept = collect.kept.A + collect.kept.B + collect.kept.C
   const passes = ['A', 'B', 'C'] as const
   const blocks: Block[] = [
@@ -24,7 +29,11 @@ export function collectionSection(run: RunFiles, figures: readonly Figure[]): Se
       caption: 'Kept traces by pass',
       head: ['Pass', 'Kept', 'Share of kept'],
       numeric: [false, true, true],
-      rows: passes.map((pass) => [passLabels[pass], count(collect.kept[pass]), kept > 0 ? percent(collect.kept[pass] / kept) : '–']),
+      rows: passes.map((pass) => [
+        passLabels[pass],
+        count(collect.kept[pass]),
+        kept > 0 ? percent(collect.kept[pass] / kept) : '–',
+      ]),
     },
   ]
   const generators = Object.entries(collect.generators)
@@ -34,12 +43,20 @@ export function collectionSection(run: RunFiles, figures: readonly Figure[]): Se
       caption: 'Who wrote the kept traces',
       head: ['Generator', 'Kept', 'Share of kept'],
       numeric: [false, true, true],
-      rows: generators.map(([name, number]) => [name, count(number), kept > 0 ? percent(number / kept) : '–']),
+      rows: generators.map(([name, number]) => [
+        name,
+        count(number),
+        kept > 0 ? percent(number / kept) : '–',
+      ]),
     })
   }
   blocks.push(...rejections(collect.rejected))
   const figure = figuresBlock(figures, 'collect')
-  blocks.push(...(figure.length > 0 ? figure : [{ kind: 'text' as const, text: 'Popularity deciles of the targets were not recorded.' }]))
+  blocks.push(
+    ...(figure.length > 0
+      ? figure
+      : [{ kind: 'text' as const, text: 'Popularity deciles of the targets were not recorded.' }]),
+  )
   return { id: 'collect', title, blocks }
 }
 
@@ -54,7 +71,10 @@ function rejections(rejected: Readonly<Record<string, Readonly<Record<string, nu
       caption: 'Rejections per gate (a response can fail several)',
       head: ['Gate', ...passes.map((pass) => `Pass ${pass}`)],
       numeric: [false, ...passes.map(() => true)],
-      rows: gates.map((gate) => [gateLabel(gate), ...passes.map((pass) => count(rejected[pass]?.[gate] ?? 0))]),
+      rows: gates.map((gate) => [
+        gateLabel(gate),
+        ...passes.map((pass) => count(rejected[pass]?.[gate] ?? 0)),
+      ]),
     },
   ]
 }
@@ -63,8 +83,14 @@ export function imitationSection(run: RunFiles, figures: readonly Figure[]): Sec
   const title = 'Pattern Imitation'
   const last = run.imitate.at(-1)
   const first = run.imitate[0]
-  if (!first || !last) return { id: 'imitate', title, blocks: [{ kind: 'text', text: 'No step of Pattern Imitation was recorded.' }] }
-  const partial = last.step < last.steps ? ` The run stopped at step ${count(last.step)} of ${count(last.steps)}.` : ''
+  if (!first || !last)
+    return {
+      id: 'imitate',
+      title,
+      blocks: [{ kind: 'text', text: 'No step of Pattern Imitation was recorded.' }],
+    }
+  const partial =
+    last.step < last.steps ? ` The run stopped at step ${count(last.step)} of ${count(last.steps)}.` : ''
   return {
     id: 'imitate',
     title,
@@ -83,11 +109,19 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
   const lines = run.internalize
   const last = lines.at(-1)
   const first = lines[0]
-  if (!first || !last) return { id: 'internalize', title, blocks: [{ kind: 'text', text: 'No step of Pattern Internalization was recorded.' }] }
+  if (!first || !last)
+    return {
+      id: 'internalize',
+      title,
+      blocks: [{ kind: 'text', text: 'No step of Pattern Internalization was recorded.' }],
+    }
   const tenth = Math.max(1, Math.round(lines.length / 10))
-  const mean = (part: typeof lines, field: 'reward' | 'hr1' | 'parse_rate' | 'completion_length' | 'entropy' | 'kl' | 'frac_reward_zero_std'): string =>
-    quantity(part.reduce((sum, line) => sum + line[field], 0) / part.length)
-  const partial = last.step < last.steps ? ` The run stopped at step ${count(last.step)} of ${count(last.steps)}.` : ''
+  const mean = (
+    part: typeof lines,
+    field: 'reward' | 'hr1' | 'parse_rate' | 'completion_length' | 'entropy' | 'kl' | 'frac_reward_zero_std',
+  ): string => quantity(part.reduce((sum, line) => sum + line[field], 0) / part.length)
+  const partial =
+    last.step < last.steps ? ` The run stopped at step ${count(last.step)} of ${count(last.steps)}.` : ''
   const mismatch = Math.max(...lines.map((line) => line.logprob_mismatch))
   const fields = [
     ['reward', 'Reward'],
@@ -112,7 +146,11 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
         caption: `Mean over the first and the last ${tenth === 1 ? 'step' : `${tenth} steps`}`,
         head: ['Quantity', 'First', 'Last'],
         numeric: [false, true, true],
-        rows: fields.map(([field, label]) => [label, mean(lines.slice(0, tenth), field), mean(lines.slice(-tenth), field)]),
+        rows: fields.map(([field, label]) => [
+          label,
+          mean(lines.slice(0, tenth), field),
+          mean(lines.slice(-tenth), field),
+        ]),
       },
     ],
   }
@@ -120,7 +158,9 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
 
 function skippedUpdates(lines: readonly { readonly skipped?: boolean }[]): string {
   const skipped = lines.filter((line) => line.skipped).length
-  return skipped > 0 ? ` ${count(skipped)} update(s) were dropped because loss or gradient norm was not finite.` : ''
+  return skipped > 0
+    ? ` ${skipped === 1 ? 'One update was' : `${count(skipped)} updates were`} dropped because loss or gradient norm was not finite.`
+    : ''
 }
 
 export function qualitySection(run: RunFiles, figures: readonly Figure[]): Section {
@@ -129,7 +169,11 @@ export function qualitySection(run: RunFiles, figures: readonly Figure[]): Secti
   const models = Object.keys(quality)
   const keys = [...new Set(models.flatMap((model) => Object.keys(quality[model] ?? {})))]
   if (keys.length === 0) {
-    return { id: 'quality', title, blocks: [{ kind: 'text', text: 'No quality or popularity metric was recorded.' }] }
+    return {
+      id: 'quality',
+      title,
+      blocks: [{ kind: 'text', text: 'No quality or popularity metric was recorded.' }],
+    }
   }
   return {
     id: 'quality',
@@ -137,11 +181,14 @@ export function qualitySection(run: RunFiles, figures: readonly Figure[]): Secti
     blocks: [
       {
         kind: 'table',
-        caption: 'Per model. With given candidates the attainable popularity depends on the lists; read the rows against each other.',
+        caption:
+          'Per model. With given candidates the attainable popularity depends on the lists; read the rows against each other.',
         head: ['Metric', ...models.map(rowLabel)],
         numeric: [false, ...models.map(() => true)],
         rows: keys.map((key) => [
-          qualityLabel(key) === key.replace(/_/g, ' ') ? qualityLabel(key) : { text: qualityLabel(key), detail: key },
+          qualityLabel(key) === key.replace(/_/g, ' ')
+            ? qualityLabel(key)
+            : { text: qualityLabel(key), detail: key },
           ...models.map((model) => {
             const value = quality[model]?.[key]
             return value === undefined ? '–' : quantity(value)
@@ -159,15 +206,29 @@ export function costSection(run: RunFiles): Section {
   const last = run.collectLines.at(-1)
   const trained = (lines: readonly { tokens: number; tokens_per_second: number }[]) => ({
     tokens: lines.reduce((sum, line) => sum + line.tokens, 0),
-    seconds: lines.reduce((sum, line) => sum + (line.tokens_per_second > 0 ? line.tokens / line.tokens_per_second : 0), 0),
+    seconds: lines.reduce(
+      (sum, line) => sum + (line.tokens_per_second > 0 ? line.tokens / line.tokens_per_second : 0),
+      0,
+    ),
   })
   const imitate = trained(run.imitate)
   const internalize = trained(run.internalize)
-  const rate = (part: { tokens: number; seconds: number }): string => (part.seconds > 0 ? quantity(part.tokens / part.seconds) : '–')
+  const rate = (part: { tokens: number; seconds: number }): string =>
+    part.seconds > 0 ? quantity(part.tokens / part.seconds) : '–'
   const rows = [
     ['Reasoning Collection', duration(seconds?.collect), '–', last ? quantity(last.tokens_per_second) : '–'],
-    ['Pattern Imitation', duration(seconds?.imitate), imitate.tokens > 0 ? count(imitate.tokens) : '–', rate(imitate)],
-    ['Pattern Internalization', duration(seconds?.internalize), internalize.tokens > 0 ? count(internalize.tokens) : '–', rate(internalize)],
+    [
+      'Pattern Imitation',
+      duration(seconds?.imitate),
+      imitate.tokens > 0 ? count(imitate.tokens) : '–',
+      rate(imitate),
+    ],
+    [
+      'Pattern Internalization',
+      duration(seconds?.internalize),
+      internalize.tokens > 0 ? count(internalize.tokens) : '–',
+      rate(internalize),
+    ],
     ['Evaluation', duration(seconds?.evaluate), '–', '–'],
   ]
   const facts = secondsFacts(run)
@@ -175,8 +236,16 @@ export function costSection(run: RunFiles): Section {
     id: 'cost',
     title: 'Cost',
     blocks: [
-      { kind: 'table', caption: 'By phase', head: ['Phase', 'Wall time', 'Tokens in steps', 'Tokens per second'], numeric: [false, true, true, true], rows },
-      ...(facts.length > 0 ? [{ kind: 'facts' as const, entries: facts }] : [{ kind: 'text' as const, text: 'Totals are written when the run ends.' }]),
+      {
+        kind: 'table',
+        caption: 'By phase',
+        head: ['Phase', 'Wall time', 'Tokens in steps', 'Tokens per second'],
+        numeric: [false, true, true, true],
+        rows,
+      },
+      ...(facts.length > 0
+        ? [{ kind: 'facts' as const, entries: facts }]
+        : [{ kind: 'text' as const, text: 'Totals are written when the run ends.' }]),
     ],
   }
 }

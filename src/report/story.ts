@@ -4,13 +4,28 @@
  */
 
 import { publishedComparison } from './comparison.js'
-import type { Figure } from './figures.js'
+import type { Figure } from './figure-style.js'
 import { isCounted, modeLabel, rowLabel, storyModels } from './labels.js'
-import { count, interval, metric, parameters, percent, probability, signed, signedInterval } from './numbers.js'
+import {
+  count,
+  interval,
+  metric,
+  parameters,
+  percent,
+  probability,
+  signed,
+  signedInterval,
+} from './numbers.js'
 import type { RunFiles } from './run-files.js'
 import { chooseSamples } from './sample.js'
 import { type Block, figuresBlock, type Section, type Story } from './story-blocks.js'
-import { collectionSection, costSection, imitationSection, internalizationSection, qualitySection } from './story-phases.js'
+import {
+  collectionSection,
+  costSection,
+  imitationSection,
+  internalizationSection,
+  qualitySection,
+} from './story-phases.js'
 import { differenceName, excludesZero, metricLabel, rankingMetrics } from './table.js'
 
 export const honestSentence =
@@ -40,7 +55,9 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
 /** The row of a model under the mode the story follows: thinking first, where it was judged so. */
 function modelRow(run: RunFiles, id: string) {
   const rows = run.summary.table?.filter((row) => row.id === id) ?? []
-  return (['think_score', 'score', 'free'] as const).flatMap((mode) => rows.find((row) => row.mode === mode) ?? [])[0]
+  return (['think_score', 'score', 'free'] as const).flatMap(
+    (mode) => rows.find((row) => row.mode === mode) ?? [],
+  )[0]
 }
 
 function lead(run: RunFiles): string {
@@ -58,12 +75,17 @@ function lead(run: RunFiles): string {
   const last = modelRow(run, 'internalized') ?? modelRow(run, 'imitated')
   if (!base || !last) return 'A finished run.'
   const change = run.summary.differences?.find(
-    (d) => d.metric === 'hr1' && d.a.id === last.id && d.b.id === 'base' && d.a.mode === last.mode && d.b.mode === base.mode,
+    (d) =>
+      d.metric === 'hr1' &&
+      d.a.id === last.id &&
+      d.b.id === 'base' &&
+      d.a.mode === last.mode &&
+      d.b.mode === base.mode,
   )
   const verdict = change
     ? `a paired difference of ${signed(change.difference)} ${signedInterval(change.lo95, change.hi95)}, which ${excludesZero(change) ? 'excludes' : 'does not exclude'} zero`
     : 'the paired difference was not recorded'
-  return `HR@1 went from ${metric(base.hr1)} (base model) to ${metric(last.hr1)} (${rowLabel(last.id).toLowerCase()}, ${modeLabel(last.mode)}, n = ${count(last.n)}): ${verdict}. ${againstCounting(run, last.hr1)}`.trim()
+  return `HR@1 went from ${metric(base.hr1)} (base model) to ${metric(last.hr1)} (${rowLabel(last.id).toLowerCase()}; ${modeLabel(last.mode)}; n = ${count(last.n)}): ${verdict}. ${againstCounting(run, last.hr1)}`.trim()
 }
 
 /** Says plainly whether the language model beats counting. */
@@ -80,25 +102,57 @@ function whatWasRun(run: RunFiles): Section {
   const rows = storyModels.flatMap((id) => modelRow(run, id) ?? [])
   const headline: Block[] =
     rows.length > 0
-      ? [{ kind: 'headline', entries: rows.map((row) => ({ label: `${rowLabel(row.id)} HR@1`, value: metric(row.hr1), detail: `${interval(row.lo95?.hr1, row.hi95?.hr1)} 95 %` })) }]
+      ? [
+          {
+            kind: 'headline',
+            entries: rows.map((row) => ({
+              label: `${rowLabel(row.id)} HR@1`,
+              value: metric(row.hr1),
+              detail: `${interval(row.lo95?.hr1, row.hi95?.hr1)} 95 %`,
+            })),
+          },
+        ]
       : []
   const facts: [string, string][] = []
-  if (model) facts.push(['Model', `${model.name}, ${model.family}, ${parameters(model.parameters)} parameters, vocabulary of ${count(model.vocab)}`])
+  if (model)
+    facts.push([
+      'Model',
+      `${model.name}, ${model.family}, ${parameters(model.parameters)} parameters, vocabulary of ${count(model.vocab)}`,
+    ])
   if (dataset) {
-    facts.push(['Data', `${dataset.name}: ${count(dataset.items)} items; instances: ${count(dataset.train)} train, ${count(dataset.valid)} validation, ${count(dataset.test)} test`])
+    facts.push([
+      'Data',
+      `${dataset.name}: ${count(dataset.items)} items; instances: ${count(dataset.train)} train, ${count(dataset.valid)} validation, ${count(dataset.test)} test`,
+    ])
   }
   facts.push(['Run', run.summary.run ?? run.name])
   if (hash) facts.push(['Configuration hash', hash])
   for (const [key, value] of Object.entries(environment ?? {})) facts.push([key, String(value)])
-  const notes = [...(dataset?.notes ?? []), ...(run.summary.truncated ?? []).map((text) => `Truncated: ${text}`)]
+  const notes = [
+    ...(dataset?.notes ?? []),
+    ...(run.summary.truncated ?? []).map((text) => `Truncated: ${text}`),
+  ]
   return {
     id: 'run',
     title: 'What was run',
     blocks: [
       ...headline,
-      ...(run.missing.length > 0 ? [{ kind: 'warning' as const, title: 'Missing from this run directory', items: run.missing }] : []),
+      ...(run.missing.length > 0
+        ? [
+            {
+              kind: 'warning' as const,
+              title: 'Missing or unreadable in this run directory',
+              items: run.missing,
+            },
+          ]
+        : []),
       { kind: 'facts', entries: facts },
-      ...(notes.length > 0 ? [{ kind: 'text' as const, text: 'Notes on the data, as it was read:' }, { kind: 'list' as const, items: notes }] : []),
+      ...(notes.length > 0
+        ? [
+            { kind: 'text' as const, text: 'Notes on the data, as it was read:' },
+            { kind: 'list' as const, items: notes },
+          ]
+        : []),
       { kind: 'text', text: honestSentence },
       {
         kind: 'table',
@@ -106,10 +160,22 @@ function whatWasRun(run: RunFiles): Section {
         head: ['From RE2’s abstract', 'Defaults of this project (ours)'],
         numeric: [false, false],
         rows: [
-          ['Reasoning first, then the recommendation', 'The prompts, the tags, the length allowed to an explanation'],
-          ['Reasoning Collection: LLMs are guided to write both for each sequence', 'Unhinted then hinted samples, the gates, the builtin teacher as a fallback'],
-          ['Pattern Imitation: supervised tuning on what was collected', 'LoRA, its rank, the learning rate and schedule, loss on responses only'],
-          ['Pattern Internalization: RL for accuracy and for rationality of the reasoning', 'Group-relative advantages, clip-higher, k3 KL, the reward terms; likelihood gain as the measure of rationality'],
+          [
+            'Reasoning first, then the recommendation',
+            'The prompts, the tags, the length allowed to an explanation',
+          ],
+          [
+            'Reasoning Collection: LLMs are guided to write both for each sequence',
+            'Unhinted then hinted samples, the gates, the builtin teacher as a fallback',
+          ],
+          [
+            'Pattern Imitation: supervised tuning on what was collected',
+            'LoRA, its rank, the learning rate and schedule, loss on responses only',
+          ],
+          [
+            'Pattern Internalization: RL for accuracy and for rationality of the reasoning',
+            'Group-relative advantages, clip-higher, k3 KL, the reward terms; likelihood gain as the measure of rationality',
+          ],
           ['Self-distillation or a teacher; no user metadata', 'Candidate lists, splits, metrics, intervals'],
         ],
       },
@@ -121,9 +187,21 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
   const table = run.summary.table ?? []
   const figure = figuresBlock(figures, 'result')
   if (table.length === 0) {
-    return { id: 'result', title: 'Result', blocks: [{ kind: 'text', text: 'There is no result table: the final evaluation has not been run.' }, ...figure] }
+    return {
+      id: 'result',
+      title: 'Result',
+      blocks: [
+        { kind: 'text', text: 'There is no result table: the final evaluation has not been run.' },
+        ...figure,
+      ],
+    }
   }
-  const bests = Object.fromEntries(rankingMetrics.map(([key]) => [key, Math.max(...table.filter((row) => !isCounted(row)).map((row) => row[key]))]))
+  const bests = Object.fromEntries(
+    rankingMetrics.map(([key]) => [
+      key,
+      Math.max(...table.filter((row) => !isCounted(row)).map((row) => row[key])),
+    ]),
+  )
   const rows = table.map((row) => [
     { text: rowLabel(row.id), quiet: isCounted(row) },
     { text: modeLabel(row.mode), quiet: true },
@@ -138,7 +216,8 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
   const blocks: Block[] = [
     {
       kind: 'table',
-      caption: 'Test results. Brackets: 95 % bootstrap intervals, users drawn with replacement. Parsed: share of answers that named a candidate in the asked form.',
+      caption:
+        'Test results. Brackets: 95 % bootstrap intervals, users drawn with replacement. Parsed: share of answers that named a candidate in the asked form.',
       head: ['Row', 'Answers by', 'n', ...rankingMetrics.map(([, label]) => label), 'Parsed'],
       numeric: [false, false, true, true, true, true, true, true],
       rows,
@@ -146,21 +225,28 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
   ]
   const { differences } = run.summary
   if (differences?.length) blocks.push(differencesTable(differences))
-  else blocks.push({ kind: 'text', text: 'Paired differences were not recorded for this run; overlapping intervals above do not by themselves mean that two rows are equal.' })
+  else
+    blocks.push({
+      kind: 'text',
+      text: 'Paired differences were not recorded for this run; overlapping intervals above do not by themselves mean that two rows are equal.',
+    })
   blocks.push(...figure)
   const comparison = publishedComparison(run.summary)
   if (comparison) {
     blocks.push({
       kind: 'table',
       caption: comparison.title,
-      head: ['Model', 'HR@1', '95 %', 'n', 'Source'],
-      numeric: [false, true, true, true, false],
+      head: ['Model', 'Source', 'n', 'HR@1'],
+      numeric: [false, false, true, true],
       rows: comparison.rows.map((row) => [
         { text: row.name, strong: row.kind === 'ours', quiet: row.kind === 'counting' },
-        { text: metric(row.hr1), strong: row.kind === 'ours' },
-        { text: interval(row.lo95, row.hi95), quiet: true },
-        { text: count(row.n), quiet: true },
         { text: row.kind === 'ours' ? 'this run' : row.note, quiet: true },
+        { text: count(row.n), quiet: true },
+        {
+          text: metric(row.hr1),
+          strong: row.kind === 'ours',
+          ...(row.lo95 !== undefined && { detail: interval(row.lo95, row.hi95) }),
+        },
       ]),
     })
     blocks.push(...comparison.remarks.map((text) => ({ kind: 'text' as const, text })))
@@ -171,7 +257,8 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
 function differencesTable(differences: NonNullable<RunFiles['summary']['differences']>): Block {
   return {
     kind: 'table',
-    caption: 'Paired differences on the same tests; an interval without zero in bold. p is two-sided, by bootstrap over users.',
+    caption:
+      'Paired differences on the same tests; an interval without zero in bold. p is two-sided, by bootstrap over users.',
     head: ['Difference', 'Metric', 'Value', '95 %', 'p', 'n'],
     numeric: [false, false, true, true, true, true],
     rows: differences.map((d) => [
@@ -205,6 +292,9 @@ function configSection(run: RunFiles): Section {
   return {
     id: 'config',
     title: 'Configuration as run',
-    blocks: run.config === null ? [{ kind: 'text', text: 'config.yaml is missing.' }] : [{ kind: 'code', text: run.config }],
+    blocks:
+      run.config === null
+        ? [{ kind: 'text', text: 'config.yaml is missing.' }]
+        : [{ kind: 'code', text: run.config }],
   }
 }

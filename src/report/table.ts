@@ -33,7 +33,9 @@ export interface TerminalOptions {
 export function renderTable(rows: readonly ResultRow[], options: TerminalOptions = {}): string {
   const color = pc.createColors(options.color ?? pc.isColorSupported)
   const table = new Table({
-    head: ['row', 'answers by', 'n', 'HR@1', '95 %', 'HR@5', 'NDCG@5', 'MRR', 'parsed'].map((text) => color.bold(text)),
+    head: ['row', 'answers by', 'n', 'HR@1', '95 %', 'HR@5', 'NDCG@5', 'MRR', 'parsed'].map((text) =>
+      color.bold(text),
+    ),
     colAligns: ['left', 'left', 'right', 'right', 'left', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [], compact: true },
   })
@@ -60,7 +62,10 @@ function bestTrained(rows: readonly ResultRow[]): number {
 }
 
 /** Paired differences for a terminal, one a line; an interval that leaves zero out is marked. */
-export function renderDifferences(differences: readonly PairedDifference[], options: TerminalOptions = {}): string {
+export function renderDifferences(
+  differences: readonly PairedDifference[],
+  options: TerminalOptions = {},
+): string {
   const color = pc.createColors(options.color ?? pc.isColorSupported)
   return differences
     .map((d) => {
@@ -86,7 +91,13 @@ const csvMetrics = rankingMetrics.map(([key]) => key)
 /** CSV, RFC 4180; a cell that a spreadsheet would run as a formula gets an apostrophe in front. */
 export function tableCsv(rows: readonly ResultRow[]): string {
   const header = [
-    'id', 'mode', 'n', ...csvMetrics, ...csvMetrics.map((key) => `lo95_${key}`), ...csvMetrics.map((key) => `hi95_${key}`), 'parse_rate',
+    'id',
+    'mode',
+    'n',
+    ...csvMetrics,
+    ...csvMetrics.map((key) => `lo95_${key}`),
+    ...csvMetrics.map((key) => `hi95_${key}`),
+    'parse_rate',
   ]
   const lines = rows.map((row) => [
     row.id,

@@ -6,9 +6,12 @@
 
 // ESC or a C1 introducer, then the sequence it starts: OSC/DCS/SOS/PM/APC up to its terminator, CSI up
 // to its final byte, or one following byte. What is left of a broken sequence is plain text.
-const stringSequence = /(?:\u001b[\]PX^_]|[\u009d\u0090\u0098\u009e\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)/gu
-const controlSequence = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/gu
-const shortSequence = /\u001b[ -/]*[0-~]/gu
+const esc = '\u001b'
+const stringOpen = `(?:${esc}[\\]PX^_]|[\u009d\u0090\u0098\u009e\u009f])`
+const stringClose = `(?:\u0007|${esc}\\\\|\u009c)`
+const stringSequence = new RegExp(`${stringOpen}[^\u0007${esc}\u009c]*${stringClose}`, 'gu')
+const controlSequence = new RegExp(`(?:${esc}\\[|\u009b)[0-?]*[ -/]*[@-~]`, 'gu')
+const shortSequence = new RegExp(`${esc}[ -/]*[0-~]`, 'gu')
 const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu
 
 /** One line: sequences and invisible characters removed, white space folded to single spaces. */
@@ -29,7 +32,12 @@ export function terminalText(raw: string): string {
 /** At most `width` characters, an ellipsis for what was cut. */
 export function shortened(text: string, width: number): string {
   const characters = [...text]
-  return characters.length <= width ? text : `${characters.slice(0, Math.max(0, width - 1)).join('').trimEnd()}…`
+  return characters.length <= width
+    ? text
+    : `${characters
+        .slice(0, Math.max(0, width - 1))
+        .join('')
+        .trimEnd()}…`
 }
 
 function strip(raw: string): string {

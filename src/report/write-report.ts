@@ -32,7 +32,10 @@ export async function writeReport(runDirectory: string): Promise<WrittenReport> 
     const svg = await figureSvg(figure)
     svgs.set(figure.id, svg)
     await writeFileAtomic(join(directory, 'figures', `${figure.id}.svg`), svg)
-    await writeFileAtomic(join(directory, 'figures', `${figure.id}.vl.json`), `${JSON.stringify(figure.spec, null, 1)}\n`)
+    await writeFileAtomic(
+      join(directory, 'figures', `${figure.id}.vl.json`),
+      `${JSON.stringify(figure.spec, null, 1)}\n`,
+    )
   }
   const written = { html: join(directory, 'report.html'), markdown: join(directory, 'report.md') }
   await writeFileAtomic(written.html, htmlReport(story, svgs))
