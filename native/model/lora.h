@@ -15,6 +15,7 @@
 #include "core/workspace.h"
 #include "model/config.h"
 #include "model/parameters.h"
+#include "ops/linear_lora.h"
 
 namespace reasonrec {
 
@@ -25,15 +26,6 @@ struct LoraConfig {
   std::array<bool, kLinears> targets{};  // which of the seven linears
   float dropout = 0;                     // SFT only; one Philox mask per layer input (PEFT: one per linear)
   float scale() const;
-};
-
-// One linear's pair, packed for the kernels. Null data: this linear has no adapter.
-struct LoraPanels {
-  int rank = 0;
-  Panels a;    // (in, r):  u = x (sA)^T
-  Panels b;    // (r, out): y += u B^T
-  Panels a_t;  // (r, in):  dx += du (sA)
-  Panels b_t;  // (out, r): du = dy B
 };
 
 class Adapter {

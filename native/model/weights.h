@@ -9,15 +9,9 @@
 #include "core/workspace.h"
 #include "model/config.h"
 #include "model/parameters.h"
+#include "ops/linear_lora.h"
 
 namespace reasonrec {
-
-struct LinearWeight {
-  int64_t in = 0, out = 0;
-  Panels forward;                // (in, out)
-  Panels backward;               // (out, in); data null until prepare_backward()
-  const float* bias = nullptr;   // (out) or null
-};
 
 struct LayerWeights {
   LinearWeight linear[kLinears];

@@ -12,10 +12,24 @@
 // Saved for backward: u_i (T, r_i), the caller's memory. x_lora is x itself without dropout.
 #pragma once
 #include "backend/backend.h"
-#include "model/lora.h"
-#include "model/weights.h"
 
 namespace reasonrec {
+
+struct LinearWeight {
+  int64_t in = 0, out = 0;
+  Panels forward;                // (in, out)
+  Panels backward;               // (out, in); data null until prepare_backward()
+  const float* bias = nullptr;   // (out) or null
+};
+
+// One linear's pair, packed for the kernels. Null data: this linear has no adapter.
+struct LoraPanels {
+  int rank = 0;
+  Panels a;    // (in, r):  u = x (sA)^T
+  Panels b;    // (r, out): y += u B^T
+  Panels a_t;  // (r, in):  dx += du (sA)
+  Panels b_t;  // (out, r): du = dy B
+};
 
 inline constexpr int kMaxLoraTerms = 2;  // frozen, trained
 
