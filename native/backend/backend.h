@@ -130,7 +130,8 @@ struct Kernels {
   // ---- head -------------------------------------------------------------------------------------
   // z = hidden (T, H) x head^T * inv_temperature, in vocabulary tiles that are never stored whole.
   //   lse (T)      = log sum exp z over the allowed tokens
-  //   logprob (T)  = z[target] - lse; 0 where target < 0            (may be null)
+  //   logprob (T)  = z[target] - lse, one fp32 subtraction of the stored lse; 0 where target < 0,
+  //                  -inf where the target is not allowed           (may be null)
   //   entropy (T)  = lse - sum p z                                  (may be null)
   //   logits (T, V) = raw hidden x head^T before temperature        (null in training; decoding's live rows)
   void (*head_forward)(const Context&, float* logprob, float* entropy, float* lse, float* logits, const float* hidden,

@@ -73,7 +73,7 @@ static HeadPartial head_partial(const float* z, int64_t n) {
   for (int64_t j = 0; j < whole; j += kLanes) top = maximum(load(z + j), top);
   max = lane_max(top);
   for (int64_t j = whole; j < n; ++j) max = z[j] > max ? z[j] : max;
-  if (max == lowest) return {lowest, 0.0f, 0.0f};
+  if (max == lowest) max = 0;  // nothing allowed here: the sums come out 0, or NaN where z is
   Vec sum = set1(0.0f), weighted = set1(0.0f);
   const Vec floor = set1(-1e30f);  // instead of -inf: (z - m) e is then 0, not NaN
   for (int64_t j = 0; j < n; j += kLanes) {
