@@ -230,12 +230,18 @@ function decileFigure(run: RunFiles): Figure | null {
   }
 }
 
+/** What is drawn, and the title of its axis. */
+const popularityAxes: readonly (readonly [string, string])[] = [
+  ['arp', 'mean training interactions of what is recommended'],
+  ['aplt', 'share of recommendations from the long tail'],
+  ['gini', 'Gini of recommended items'],
+  ['candidate_lift', 'popularity against the mean candidate, relative'],
+]
+
 /** Popularity of what each model recommends: one figure per metric that was recorded for it. */
 function popularityFigures(run: RunFiles): (Figure | null)[] {
   const quality = run.summary.quality ?? {}
-  const keys = [...new Set(Object.values(quality).flatMap((metrics) => Object.keys(metrics)))]
-  const wanted = keys.filter((key) => /^(arp|aplt|gini|pop_?lift)/i.test(key)).slice(0, 4)
-  return wanted.map((key) => {
+  return popularityAxes.map(([key, unit]) => {
     const values = Object.entries(quality).flatMap(([id, metrics]) => {
       const value = metrics[key]
       return value === undefined || !Number.isFinite(value) ? [] : [{ model: rowLabel(id), value }]
@@ -245,12 +251,12 @@ function popularityFigures(run: RunFiles): (Figure | null)[] {
     const x = {
       field: 'value',
       type: 'quantitative' as const,
-      title: key,
+      title: unit,
       axis: { grid: true, tickCount: 5 },
     }
     return {
-      id: `popularity-${key.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`,
-      title: `Popularity of recommendations: ${key}`,
+      id: `popularity-${key.replace('_', '-')}`,
+      title: qualityLabel(key).split(/[:(]/)[0]!.trim(),
       caption: `${qualityLabel(key)}.`,
       section: 'popularity' as const,
       wide: false,

@@ -67,7 +67,7 @@ figcaption { margin-top: .4rem; color: var(--soft); font-size: .8125rem; line-he
 figure svg .role-axis-label text, figure svg .role-axis-title text, figure svg .role-legend-label text, figure svg .mark-text text { fill: var(--soft); }
 figure svg .role-axis-grid line { stroke: var(--faint); }
 figure svg .role-axis-domain line, figure svg .role-axis-tick line { stroke: var(--axis); }
-@media (prefers-color-scheme: dark) and (not print) {
+@media screen and (prefers-color-scheme: dark) {
   figure svg [stroke="#0072b2"] { stroke: #3d9fdd; }
   figure svg [fill="#0072b2"] { fill: #3d9fdd; }
 }

@@ -60,6 +60,15 @@ export function gateLabel(gate: string): string {
 
 /** Name, meaning and the direction that is wanted. Keys are matched without case, "_" and "@". */
 const qualityLabels: readonly (readonly [RegExp, string])[] = [
+  [/^gainpositiveshare/, 'Share of explanations that raise the log-prob of the true title (higher)'],
+  [/^gain/, 'Log-prob gain of the true title from the explanation, nats per token (higher)'],
+  [/^groundingprecision/, 'Grounding: share of cited titles that stand in the prompt (higher)'],
+  [/^reasoningwords/, 'Words per explanation'],
+  [/^reasoningtokens/, 'Tokens per explanation'],
+  [/^reasoningclosed/, 'Share of responses in the asked form (higher)'],
+  [/^hr1head/, 'HR@1 where the target is in the popular third of interactions'],
+  [/^hr1mid/, 'HR@1, middle third'],
+  [/^hr1tail/, 'HR@1, long-tail third'],
   [/^arp/, 'ARP: mean training count of what is recommended (lower: less popular)'],
   [/^aplt/, 'APLT: share of recommendations from the long tail (higher)'],
   [/^aclt/, 'ACLT: long-tail items per list (higher)'],
@@ -79,4 +88,9 @@ export function qualityLabel(key: string): string {
   const folded = key.toLowerCase().replace(/[_@\s-]/g, '')
   const label = qualityLabels.find(([pattern]) => pattern.test(folded))?.[1]
   return label ?? key.replace(/_/g, ' ')
+}
+
+/** Reasoning quality, as opposed to popularity and diversity. */
+export function isReasoningMetric(key: string): boolean {
+  return /^(gain|reasoning|grounding)/i.test(key)
 }

@@ -125,7 +125,8 @@ export function escapeMarkdown(raw: string): string {
     .replace(/\b(https?|ftp|mailto)(:)/gi, '$1\\$2')
     .replace(/\b(www)\./gi, '$1\\.')
     .replace(/@/g, '\\@')
-    .replace(/^([-+=]|\d+[.)])/, '\\$1')
+    .replace(/^([-+=])/, '\\$1')
+    .replace(/^(\d+)([.)])(?=\s|$)/, '$1\\$2')
 }
 
 /** A fence longer than any run of backticks inside. */

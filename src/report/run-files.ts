@@ -169,11 +169,12 @@ async function countTraces(path: string): Promise<{ counts: CollectCounts; unrea
       generators[trace.generator] = (generators[trace.generator] ?? 0) + 1
       continue
     }
-    for (const gate of trace.gates.filter(({ passed }) => !passed)) {
-      rejected[trace.source] ??= {}
-      const pass = rejected[trace.source]!
-      pass[gate.gate] = (pass[gate.gate] ?? 0) + 1
-    }
+    // The first gate that failed, so that the counts add up.
+    const failed = Array.isArray(trace.gates) ? trace.gates.find(({ passed }) => !passed) : undefined
+    if (!failed) continue
+    rejected[trace.source] ??= {}
+    const pass = rejected[trace.source]!
+    pass[failed.gate] = (pass[failed.gate] ?? 0) + 1
   }
   const total = kept.A + kept.B + kept.C
   const builtin = generators.builtin ?? 0

@@ -1,7 +1,7 @@
 /** The sections of the report that follow the three phases: collection, imitation, internalization, quality, cost. */
 
 import type { Figure } from './figure-style.js'
-import { gateLabel, qualityLabel, rowLabel } from './labels.js'
+import { gateLabel, isReasoningMetric, qualityLabel, rowLabel } from './labels.js'
 import { count, duration, metric, percent, quantity } from './numbers.js'
 import type { RunFiles } from './run-files.js'
 import { type Block, figuresBlock, type Section } from './story-blocks.js'
@@ -22,7 +22,7 @@ export function collectionSection(run: RunFiles, figures: readonly Figure[]): Se
   const blocks: Block[] = [
     {
       kind: 'text',
-      text: `The model was asked to explain and then to choose for ${count(collect.instances)} training instances; ${count(collect.sampled)} responses were sampled and ${count(kept)} kept. Pass A does not see the answer. Pass B is asked only where A kept nothing and sees the answer as a private note, which is not stored. ${percent(collect.builtin_share)} of what was kept was written by the builtin template teacher, not by a language model.`,
+      text: `The model was asked to explain and then to choose for ${count(collect.instances)} training instances; ${count(collect.sampled)} responses were judged and ${count(kept)} kept. Pass A does not see the answer. Pass B is asked only where A kept nothing and sees the answer as a private note, which is not stored. ${percent(collect.builtin_share)} of what was kept was written by the builtin template teacher, not by a language model.`,
     },
     {
       kind: 'table',
@@ -68,7 +68,7 @@ function rejections(rejected: Readonly<Record<string, Readonly<Record<string, nu
   return [
     {
       kind: 'table',
-      caption: 'Rejections per gate (a response can fail several)',
+      caption: 'Rejections: the first gate that a response failed',
       head: ['Gate', ...passes.map((pass) => `Pass ${pass}`)],
       numeric: [false, ...passes.map(() => true)],
       rows: gates.map((gate) => [
@@ -175,26 +175,33 @@ export function qualitySection(run: RunFiles, figures: readonly Figure[]): Secti
       blocks: [{ kind: 'text', text: 'No quality or popularity metric was recorded.' }],
     }
   }
+  const table = (caption: string, wanted: readonly string[]): Block[] =>
+    wanted.length === 0
+      ? []
+      : [
+          {
+            kind: 'table',
+            caption,
+            head: ['Metric', ...models.map(rowLabel)],
+            numeric: [false, ...models.map(() => true)],
+            rows: wanted.map((key) => [
+              qualityLabel(key),
+              ...models.map((model) => {
+                const value = quality[model]?.[key]
+                return value === undefined ? '–' : quantity(value)
+              }),
+            ]),
+          },
+        ]
   return {
     id: 'quality',
     title,
     blocks: [
-      {
-        kind: 'table',
-        caption:
-          'Per model. With given candidates the attainable popularity depends on the lists; read the rows against each other.',
-        head: ['Metric', ...models.map(rowLabel)],
-        numeric: [false, ...models.map(() => true)],
-        rows: keys.map((key) => [
-          qualityLabel(key) === key.replace(/_/g, ' ')
-            ? qualityLabel(key)
-            : { text: qualityLabel(key), detail: key },
-          ...models.map((model) => {
-            const value = quality[model]?.[key]
-            return value === undefined ? '–' : quantity(value)
-          }),
-        ]),
-      },
+      ...table('Reasoning, measured without a judge', keys.filter(isReasoningMetric)),
+      ...table(
+        'Popularity and diversity of the first recommendation. What can be reached depends on the candidate lists; read the columns against each other.',
+        keys.filter((key) => !isReasoningMetric(key)),
+      ),
       ...figuresBlock(figures, 'popularity'),
     ],
   }

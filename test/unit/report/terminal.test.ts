@@ -251,6 +251,7 @@ describe('escaping', () => {
       '\\[x\\](javascript:1) &lt;b&gt; \\| \\`c\\` https\\://e.org',
     )
     expect(escapeMarkdown('- item')).toBe('\\- item')
-    expect(escapeMarkdown('1. item')).toBe('\\1. item')
+    expect(escapeMarkdown('1. item')).toBe('1\\. item')
+    expect(escapeMarkdown('0.1234')).toBe('0.1234')
   })
 })
