@@ -196,9 +196,10 @@ function checkAcrossKeys(config: Config): void {
       remedy: 'sample at least once, or set collect.regime to builtin',
     })
   }
-  if (config.collect.min_words > config.collect.max_words) {
+  const { min_words, max_words } = config.collect
+  if (min_words !== null && max_words !== null && min_words > max_words) {
     throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.min_words is above collect.max_words', {
-      got: `${config.collect.min_words} and ${config.collect.max_words}`,
+      got: `${min_words} and ${max_words}`,
       remedy: 'swap them',
     })
   }

@@ -27,14 +27,16 @@ const data = z.strictObject({
   noun: key(z.string().nullable().default(null), 'What one title names in a prompt ("book"); null lets the data say.'),
   min_hist: key(count().default(3), 'Shorter histories are dropped; a low value adds instances that say little about taste.', { unit: 'items' }),
   max_hist: key(count().default(10), 'Only the last so many items reach the prompt; longer costs prompt tokens.', { unit: 'items', symbol: 'L' }),
-  split: key(z.enum(['auto', 'global81', 'loo', 'user81']).default('auto'), 'How instances are parted into train, valid and test; auto keeps the folder’s own split, else global81.'),
-  candidates: key(z.enum(['C20', 'C20pop']).default('C20'), 'C20 draws 19 uniform negatives, C20pop draws them by popularity and is needed for claims on popularity bias.'),
+  split: key(z.enum(['auto', 'user', 'loo', 'global81', 'user81']).default('auto'), 'How instances are parted into train, valid and test; auto keeps the folder’s own split, else global81.'),
+  candidates: key(z.string().regex(/^C[1-9]\d{0,3}$/, 'C and a number, such as C20').default('C20'), 'Protocol: C20 is the target and 19 uniform negatives; published lists keep their length.'),
   cand_seed: key(count(0).default(0), 'Seed of the negatives; other seeds give the sampling error of the protocol.'),
+  max_train_per_user: key(orAll().default(null), 'Training instances kept per user, by hash; few spread the traces over more users.', { unit: 'instances' }),
   item_text: key(z.enum(['title']).default('title'), 'What of an item the model reads.'),
 }).prefault({})
 
 const prompt = z.strictObject({
   max_words: key(count(5).default(150), 'Word limit stated in the prompt; small models need far less.', { unit: 'words', symbol: 'W' }),
+  wording: key(z.enum(['auto', 'standard', 'short']).default('auto'), 'short asks the same in fewer tokens; auto takes it up to 80 words.'),
 }).prefault({})
 
 const model = z.strictObject({
@@ -50,6 +52,7 @@ const collect = z.strictObject({
   regime: key(z.enum(['self', 'builtin']).default('self'), 'Who writes the traces: the model itself, or the builtin template teacher.'),
   instances: key(orAll().default(null), 'Training instances asked; null takes the whole imitation part of the training split.', { unit: 'instances' }),
   part: key(z.number().gt(0).lt(1).default(0.6), 'Share of training users whose instances serve Collection and Imitation; the rest are RL prompts.', { unit: 'share' }),
+  answer: key(z.enum(['free', 'constrained']).default('free'), 'free lets the model write the whole response; constrained gives the frame and chooses the title among the candidates, which helps small models.'),
   k_free: key(count(0).default(8), 'Unhinted samples per instance (pass A); more finds more hits at linear cost.', { unit: 'samples', symbol: 'K_A' }),
   k_hint: key(count(0).default(4), 'Hinted samples for an instance without a hit (pass B); 0 turns the pass off.', { unit: 'samples', symbol: 'K_B' }),
   temperature: key(z.number().min(0).default(1), 'Sampling temperature; low values repeat the same trace.'),
@@ -61,9 +64,10 @@ const collect = z.strictObject({
   fill_below_share: key(share().default(0.1), 'A smaller share of instances with a kept trace starts the fill.', { unit: 'share' }),
   fill_to: key(count(0).default(500), 'The fill stops here; as many traces reach Imitation where instances allow.', { unit: 'traces' }),
   keep_per_instance: key(count().default(1), 'Traces kept per instance; 2 keeps a second one only if it differs.', { unit: 'traces', symbol: 'M' }),
-  gates: key(z.array(z.enum(['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8'])).default(['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8']), 'Gates a trace must pass; a gate left out is still recorded.'),
-  min_words: key(count(0).default(30), 'Shorter reasoning is rejected (G5).', { unit: 'words' }),
-  max_words: key(count().default(220), 'Longer reasoning is rejected (G5).', { unit: 'words' }),
+  keep_misses: key(z.boolean().default(false), 'Keep traces that miss the true next item: the pattern is imitated, not the choice.'),
+  gates: key(z.array(z.enum(['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G10'])).default(['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8']), 'Gates a trace must pass; a gate left out is still recorded; G10 drops reasoning that many others repeat.'),
+  min_words: key(count(0).nullable().default(null), 'Shorter reasoning is rejected (G5); null takes 30 for a limit of 150 words, in proportion.', { unit: 'words' }),
+  max_words: key(orAll().default(null), 'Longer reasoning is rejected (G5); null takes 220 for a limit of 150 words, in proportion.', { unit: 'words' }),
   max_repeat: key(share().default(0.2), 'Largest share of repeated 4-grams (G6).', { unit: 'share' }),
   min_ascii: key(share().default(0.9), 'Smallest share of ASCII letters (G8); 0 admits every script.', { unit: 'share' }),
   gain_tau: key(z.number().nullable().default(null), 'Keep a trace only if it raises the target’s log-prob by more than this (G9); null skips the gate and its cost.', { unit: 'nats per token' }),

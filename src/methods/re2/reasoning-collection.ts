@@ -1,0 +1,29 @@
+/**
+ * Step 1 of RE2, Reasoning Collection: guide a model to write reasoning and a recommended item for every
+ * interaction sequence. Self-distillation: the model to be trained writes; pass A without, pass B with the
+ * true item as a private note; what passes the gates (gates.ts) is kept. The builtin teacher fills up where
+ * a small model keeps too little, and its share is stored.
+ */
+
+import { collect, type CollectMethod } from '../../phases/collect.js'
+import type { PhaseContext } from '../../phases/context.js'
+import type { CollectSummary } from '../../phases/run-record.js'
+import { partsText } from '../../prompts/prompt.js'
+import { BuiltinTeacher } from '../../teacher/builtin.js'
+import { BoilerplateFilter } from './dedupe.js'
+import { selectTraces } from './selection.js'
+
+export function reasoningCollection(context: PhaseContext): Promise<CollectSummary> {
+  const { config, dataset, method } = context
+  const builtin = new BuiltinTeacher(dataset, {
+    seed: config.seed,
+    maxWords: config.prompt.max_words,
+    respond: (reasoning, title) => partsText(method.response(reasoning, title)),
+  })
+  return collect(context, { builtin, choice } satisfies CollectMethod)
+}
+
+function choice() {
+  const filter = new BoilerplateFilter()
+  return { select: selectTraces, admit: (instance: string, reasoning: string) => filter.admit(instance, reasoning) }
+}

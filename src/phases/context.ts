@@ -1,0 +1,40 @@
+/** What every phase is given: the run's folder and configuration, the data, the method, the model, and who watches. */
+
+import type { Config } from '../config/schema.js'
+import type { Dataset } from '../data/types.js'
+import type { Adapters, DecodeOptions, Model } from '../engine/index.js'
+import type { Method } from '../methods/method.js'
+import type { Tokenizer } from '../prompts/tokenizer.js'
+import type { VocabularyBytes } from '../prompts/vocabulary-bytes.js'
+import type { Encoding } from './encoding.js'
+import type { ProgressSink } from './progress.js'
+import type { RunDirectory } from './run-directory.js'
+import type { SampleLine } from './run-record.js'
+
+export interface PhaseContext {
+  readonly config: Config
+  readonly run: RunDirectory
+  readonly dataset: Dataset
+  readonly method: Method
+  readonly tokenizer: Tokenizer
+  readonly encoding: Encoding
+  /** The model as the user gave it. */
+  readonly base: Model
+  /** Bytes of every vocabulary entry, for stop strings. */
+  readonly vocabularyBytes: VocabularyBytes
+  readonly progress: ProgressSink
+  /** A sample for a person to read, as the phases write it to samples.jsonl. */
+  readonly show: (sample: SampleLine) => void
+  readonly signal: AbortSignal
+}
+
+/** A model at some stage of its training: weights and the adapters to run them with. */
+export interface StageModel {
+  readonly model: Model
+  readonly adapters: Adapters
+}
+
+/** Decoding options that a phase shares over its calls. */
+export function decodeOptions(context: PhaseContext, seed: bigint): DecodeOptions {
+  return { seed, maxRows: context.config.model.max_rows, vocabularyBytes: context.vocabularyBytes }
+}

@@ -1,0 +1,115 @@
+/**
+ * Evaluation on the test split: the model before, after Imitation and after Internalization, all on the
+ * same instances and candidates, with counting baselines beside them. Every answer is a line of
+ * predictions.jsonl, written chunk by chunk, so an interrupted evaluation goes on where it stopped.
+ */
+
+import type { Instance } from '../data/types.js'
+import type { RowId } from '../eval/result-row.js'
+import { meansOf } from '../eval/significance.js'
+import type { PhaseContext, StageModel } from './context.js'
+import { readJsonLines } from './files.js'
+import { testInstances } from './instances.js'
+import { isInterruption } from './interrupt.js'
+import { type ModelMode, type Prediction, predict, ranking } from './predictions.js'
+import { titlesOf } from './responses.js'
+import type { ValidationMetrics } from './run-record.js'
+import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
+import { outcomesOf } from './result-table.js'
+
+export interface PredictionLine extends Prediction {
+  readonly row: RowId
+  readonly mode: ModelMode
+}
+
+interface Task {
+  readonly row: RowId
+  readonly mode: ModelMode
+  readonly after: ValidationMetrics['after']
+  /** Training steps behind the model. */
+  readonly step: number
+  readonly stage: StageModel
+}
+
+export async function evaluate(context: PhaseContext): Promise<void> {
+  const { config, run, progress } = context
+  if (run.isDone('evaluate')) return
+  const instances = testInstances(context.dataset, config)
+  const tasks = await evaluationTasks(context)
+  const chunks = Math.ceil(instances.length / config.eval.chunk)
+  const { next } = run.begin('evaluate')
+  progress.start('evaluate', tasks.length * instances.length, 'tests')
+  progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)
+  try {
+    for (let unit = next; unit < tasks.length * chunks; unit++) {
+      context.signal.throwIfAborted()
+      const task = tasks[Math.floor(unit / chunks)] as Task
+      const place = unit % chunks
+      const tokens = await evaluateChunk(context, task, instances.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk), place === 0)
+      if (place === chunks - 1) noteRow(context, task, instances)
+      run.commit('evaluate', unit + 1)
+      progress.advance(Math.min(config.eval.chunk, instances.length - place * config.eval.chunk), tokens)
+    }
+  } catch (error) {
+    if (isInterruption(error, context.signal)) run.pause('evaluate')
+    throw error
+  }
+  progress.end()
+  run.finish('evaluate')
+}
+
+/** The main mode of every model first; scores without reasoning after them. */
+async function evaluationTasks(context: PhaseContext): Promise<Task[]> {
+  const { eval: settings, rl } = context.config
+  const imitated = await imitatedStage(context)
+  const internalized = await internalizedStage(context, imitated)
+  const models = [
+    { row: 'base', after: 'base', step: 0, stage: baseStage(context) },
+    { row: 'imitated', after: 'imitate', step: 0, stage: imitated },
+    ...(internalized ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const] : []),
+  ] as const
+  const modes: ModelMode[] = settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
+  return modes.flatMap((mode) => models.map((model) => ({ ...model, mode })))
+}
+
+async function evaluateChunk(context: PhaseContext, task: Task, instances: readonly Instance[], first: boolean): Promise<number> {
+  const predictions = await predict(context, task.stage, task.mode, instances)
+  predictions.forEach((prediction, index) => {
+    context.run.append('predictions', { row: task.row, mode: task.mode, ...prediction } satisfies PredictionLine)
+    const shown = first && task.mode !== 'score' && index < context.config.report.samples
+    if (shown) sample(context, task, instances[index] as Instance, prediction)
+  })
+  return predictions.reduce((sum, { tokens }) => sum + tokens, 0)
+}
+
+function sample(context: PhaseContext, task: Task, instance: Instance, prediction: Prediction): void {
+  const [best] = ranking(instance, prediction)
+  context.show({
+    phase: 'evaluate',
+    model: task.row,
+    step: task.step,
+    instance: instance.id,
+    history: titlesOf(context, instance.history),
+    candidates: titlesOf(context, instance.candidates),
+    target: titlesOf(context, [instance.target])[0] ?? '',
+    reasoning: prediction.reasoning,
+    answer: best === undefined ? '' : (titlesOf(context, [best])[0] ?? ''),
+    hit: best === instance.target,
+  })
+}
+
+/** The point that a row adds to the curves. */
+function noteRow(context: PhaseContext, task: Task, instances: readonly Instance[]): void {
+  if (task.mode !== context.config.eval.mode) return
+  const lines = readPredictions(context).filter(({ row, mode }) => row === task.row && mode === task.mode)
+  const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines))
+  context.run.metrics({ phase: 'evaluate', model: task.row, after: task.after, step: task.step, hr1, hr5, ndcg5, n: lines.length })
+}
+
+export function readPredictions(context: PhaseContext): PredictionLine[] {
+  return readJsonLines<PredictionLine>(context.run.file('predictions.jsonl'))
+}
+
+function doneTests(units: number, chunks: number, instances: number, chunk: number): number {
+  return Math.floor(units / chunks) * instances + (units % chunks) * chunk
+}

@@ -1,0 +1,98 @@
+/**
+ * Pattern Imitation: supervised learning of the kept traces, on response tokens only (spec section 4).
+ *   L = -sum over the batch of lambda_t log pi(w_t | before) / (response tokens of the batch)
+ * LoRA by default, every weight with sft.adapter: full. Cosine schedule, AdamW, global normaliser.
+ */
+
+import { copyFileSync, existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Adapter, Model } from '../engine/index.js'
+import type { PhaseContext } from './context.js'
+import { BatchPlan, type Example, imitationExamples } from './examples.js'
+import { collectInstances, shownInstance } from './instances.js'
+import { cosineRate } from './learning-rate.js'
+import { imitatedModelFolder, referenceFolder } from './stage-models.js'
+import { derivedSeed } from './streams.js'
+import { keptTraces } from './traces.js'
+import { publishFolder, Training } from './training.js'
+import { validate } from './validate.js'
+
+export async function imitate(context: PhaseContext): Promise<void> {
+  const { config, run, progress } = context
+  if (run.isDone('imitate')) return
+  const answered = collectInstances(context.dataset, config).map((instance) => shownInstance(context.dataset, instance, 0))
+  const { examples, direct, overlong } = imitationExamples(context, keptTraces(run), answered)
+  const plan = new BatchPlan(examples, config.seed, config.sft.batch, config.sft.epochs)
+  const full = config.sft.adapter === 'full'
+  const model = full ? await Model.open(context.base.dir ?? '', { signal: context.signal }) : context.base
+  const training = await Training.start(context, {
+    phase: 'imitate',
+    model,
+    frozen: null,
+    fresh: full ? null : () => freshAdapter(context),
+    saveEvery: config.sft.save_every,
+  })
+  progress.start('imitate', plan.steps, 'steps')
+  progress.note(`${examples.length - direct} traces and ${direct} answer-only examples; ${overlong} over-long dropped`)
+  progress.advance(training.step, 0)
+  await training.guarded(async () => {
+    while (training.step < plan.steps) await imitateStep(context, training, plan, model)
+    await publish(context, training, model)
+  })
+  progress.end()
+  run.finish('imitate')
+}
+
+async function imitateStep(context: PhaseContext, training: Training, plan: BatchPlan, model: Model): Promise<void> {
+  const { config, run, progress, signal } = context
+  const { sft } = config
+  signal.throwIfAborted()
+  const step = training.step
+  const batch = plan.at(step)
+  const began = performance.now()
+  const normaliser = batch.reduce((sum, example) => sum + example.responseTokens, 0)
+  const dropout = { p: sft.dropout, seed: derivedSeed(config.seed, `dropout ${step}`) }
+  const { loss, rows } = await training.trainer.accumulateSft(batch, normaliser, { signal, dropout })
+  const peak = sft.lr ?? (sft.adapter === 'full' ? 2e-5 : 2e-4)
+  const learningRate = cosineRate(peak, step, plan.steps, Math.ceil(sft.warmup * plan.steps), sft.final_lr)
+  const { gradNorm, skipped } = await training.update(loss, { learningRate, weightDecay: sft.weight_decay, clipNorm: sft.clip_norm })
+  run.metrics({
+    phase: 'imitate',
+    step: step + 1,
+    steps: plan.steps,
+    loss,
+    grad_norm: gradNorm,
+    lr: learningRate,
+    tokens: rows,
+    tokens_per_second: rows / ((performance.now() - began) / 1000),
+    ...(skipped && { skipped }),
+  })
+  if (sft.valid_every > 0 && (step + 1) % sft.valid_every === 0) {
+    const stage = { model, adapters: training.adapter ? { trained: training.adapter } : {} }
+    await validate(context, stage, { name: `imitate@${step + 1}`, after: 'imitate', step: step + 1, instances: sft.valid_instances })
+  }
+  await training.stepDone(plan.steps, skipped, batch.map(({ id }: Example) => id))
+  progress.advance(1, rows)
+}
+
+function freshAdapter(context: PhaseContext): Promise<Adapter> {
+  const { rank, alpha, rslora, dropout, targets } = context.config.sft
+  return Adapter.create(context.base, { rank, alpha, rslora, dropout, targets }, derivedSeed(context.config.seed, 'imitation adapter'))
+}
+
+/** reference-adapter/ in PEFT's format, or a whole model folder after full-parameter training. */
+async function publish(context: PhaseContext, training: Training, model: Model): Promise<void> {
+  const base = context.base.dir ?? ''
+  if (training.adapter) {
+    await publishFolder(context.run.file(referenceFolder), (folder) => training.adapter!.save(folder, { baseModel: base }))
+    return
+  }
+  await publishFolder(context.run.file(imitatedModelFolder), async (folder) => {
+    for (const name of readdirSync(base)) {
+      const isText = name.endsWith('.json') && name !== 'model.safetensors.index.json'
+      const isTokenizer = name.endsWith('.jinja') || name.endsWith('.txt') || name === 'tokenizer.model'
+      if ((isText || isTokenizer) && existsSync(join(base, name))) copyFileSync(join(base, name), join(folder, name))
+    }
+    await model.save(join(folder, 'model.safetensors'))
+  })
+}

@@ -1,0 +1,98 @@
+/** The line of metrics.jsonl that a step of Internalization leaves. Names are those of run-record.ts. */
+
+import type { PolicyResult } from '../engine/index.js'
+import type { PhaseContext } from './context.js'
+import { rewardDeviation, teaches } from './policy-batch.js'
+import type { RolloutGroup } from './rollouts.js'
+import type { InternalizeMetrics } from './run-record.js'
+import type { UpdateResult } from './training.js'
+
+/** Sums over the updates of a step. */
+export interface StepSums {
+  readonly loss: number
+  readonly updates: number
+  readonly tokens: number
+  readonly rows: number
+  readonly kl: number
+  readonly entropy: number
+  readonly ratio: number
+  readonly clippedLow: number
+  readonly clippedHigh: number
+  readonly gradNorm: number
+  readonly mismatch: number
+  readonly skipped: boolean
+}
+
+export function emptySums(): StepSums {
+  return { loss: 0, updates: 0, tokens: 0, rows: 0, kl: 0, entropy: 0, ratio: 0, clippedLow: 0, clippedHigh: 0, gradNorm: 0, mismatch: 0, skipped: false }
+}
+
+export function withSums(sums: StepSums, { sums: own, sftLoss, rows }: PolicyResult, done: UpdateResult, first: boolean): StepSums {
+  return {
+    loss: sums.loss + own.loss + sftLoss,
+    updates: sums.updates + 1,
+    tokens: sums.tokens + own.tokens,
+    rows: sums.rows + rows,
+    kl: sums.kl + own.klSum,
+    entropy: sums.entropy + own.entropySum,
+    ratio: sums.ratio + own.ratioSum,
+    clippedLow: sums.clippedLow + own.clippedLow,
+    clippedHigh: sums.clippedHigh + own.clippedHigh,
+    gradNorm: sums.gradNorm + done.gradNorm,
+    mismatch: first ? own.maxAbsLogRatio : sums.mismatch,
+    skipped: sums.skipped || done.skipped,
+  }
+}
+
+export function internalizeMetrics(
+  context: PhaseContext,
+  groups: readonly RolloutGroup[],
+  sums: StepSums,
+  at: { readonly step: number; readonly learningRate: number; readonly seconds: number },
+): InternalizeMetrics {
+  const rollouts = groups.flatMap((group) => group.rollouts.map((rollout) => ({ rollout, target: group.instance.target })))
+  const rewards = groups.flatMap((group) => Array.from(group.rewards.rewards))
+  const written = rollouts.reduce((sum, { rollout }) => sum + rollout.tokens, 0)
+  const perToken = Math.max(1, sums.tokens)
+  const perUpdate = Math.max(1, sums.updates)
+  return {
+    phase: 'internalize',
+    step: at.step + 1,
+    steps: context.config.rl.steps,
+    loss: sums.loss / perUpdate,
+    reward: mean(rewards),
+    reward_std: mean(groups.map(rewardDeviation)),
+    reward_terms: termMeans(groups),
+    hr1: mean(rollouts.map(({ rollout, target }) => (rollout.parsed.item === target ? 1 : 0))),
+    parse_rate: mean(rollouts.map(({ rollout }) => (rollout.finish === 'complete' && rollout.parsed.item !== null ? 1 : 0))),
+    kl: sums.kl / perToken,
+    entropy: sums.entropy / perToken,
+    ratio_mean: sums.tokens === 0 ? 1 : sums.ratio / perToken,
+    clip_ratio_low: sums.clippedLow / perToken,
+    clip_ratio_high: sums.clippedHigh / perToken,
+    logprob_mismatch: sums.mismatch,
+    frac_reward_zero_std: mean(groups.map((group) => (teaches(context, group) ? 0 : 1))),
+    completion_length: written / Math.max(1, rollouts.length),
+    grad_norm: sums.gradNorm / perUpdate,
+    lr: at.learningRate,
+    tokens: written + sums.rows,
+    tokens_per_second: (written + sums.rows) / at.seconds,
+    ...(sums.skipped && { skipped: true }),
+  }
+}
+
+/** Mean of each term over the rollouts that have it, before weighting. */
+function termMeans(groups: readonly RolloutGroup[]): Record<string, number> {
+  const values = new Map<string, number[]>()
+  for (const { rewards } of groups) {
+    for (const [term, column] of Object.entries(rewards.terms)) {
+      const known = (column ?? []).filter((value) => !Number.isNaN(value))
+      values.set(term, [...(values.get(term) ?? []), ...known])
+    }
+  }
+  return Object.fromEntries([...values].filter(([, column]) => column.length > 0).map(([term, column]) => [term, mean(column)]))
+}
+
+function mean(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length
+}

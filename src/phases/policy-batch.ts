@@ -1,0 +1,120 @@
+/**
+ * From rewarded groups to what the policy step takes: groups whose rewards are all alike are dropped,
+ * advantages are taken within groups, given tokens and truncated rollouts are masked, and token weights carry
+ * the aggregation over the whole mini-batch.
+ */
+
+import { advantages, aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
+import { untrustedPassage } from '../prompts/untrusted-text.js'
+import type { Rollout } from '../rewards/reward.js'
+import type { PhaseContext } from './context.js'
+import { joined } from './encoding.js'
+import type { Response } from './responses.js'
+import type { RolloutGroup } from './rollouts.js'
+
+export interface PolicyBatch {
+  readonly groups: readonly PolicyGroup[]
+  /** One per completion. */
+  readonly weights: Float64Array
+  readonly instances: readonly string[]
+}
+
+/** Standard deviation (n - 1) of a group's valid rewards; 0 for fewer than two. */
+export function rewardDeviation({ rewards: { rewards, valid } }: RolloutGroup): number {
+  const known = Array.from(rewards).filter((_, index) => valid[index] === 1)
+  if (known.length < 2) return 0
+  const mean = known.reduce((sum, reward) => sum + reward, 0) / known.length
+  return Math.sqrt(known.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / (known.length - 1))
+}
+
+export function teaches(context: PhaseContext, group: RolloutGroup): boolean {
+  return rewardDeviation(group) >= context.config.rl.min_std
+}
+
+/** `kept`: groups for the policy loss; `failed`: groups without a hit, which may get the true title taught. */
+export function policyBatches(context: PhaseContext, kept: readonly RolloutGroup[], failed: readonly RolloutGroup[]): PolicyBatch[] {
+  const { minibatches } = context.config.rl
+  const rewarded = kept.length > 0 ? groupAdvantages(context, kept) : []
+  const members = [
+    ...kept.map((group, index) => ({ group, advantage: rewarded[index] as Float64Array, teach: failed.includes(group) })),
+    ...failed.filter((group) => !kept.includes(group)).map((group) => ({ group, advantage: null, teach: true })),
+  ].filter(({ group, advantage, teach }) => advantage !== null || (teach && bestComplete(group) >= 0))
+  const size = Math.ceil(members.length / minibatches)
+  const parts = Array.from({ length: minibatches }, (_, part) => members.slice(part * size, (part + 1) * size))
+  return parts.filter((part) => part.length > 0).map((part) => policyBatch(context, part))
+}
+
+interface Member {
+  readonly group: RolloutGroup
+  readonly advantage: Float64Array | null
+  readonly teach: boolean
+}
+
+function groupAdvantages(context: PhaseContext, groups: readonly RolloutGroup[]): Float64Array[] {
+  const { adv, adv_epsilon } = context.config.rl
+  const rewards = Float64Array.from(groups.flatMap(({ rewards: own }) => Array.from(own.rewards)))
+  const valid = Uint8Array.from(groups.flatMap(({ rewards: own }) => Array.from(own.valid)))
+  const sizes = Int32Array.from(groups.map(({ rollouts }) => rollouts.length))
+  const all = advantages(adv, rewards, sizes, { valid, epsilon: adv_epsilon })
+  let begin = 0
+  return Array.from(sizes, (size) => all.subarray(begin, (begin += size)))
+}
+
+function policyBatch(context: PhaseContext, members: readonly Member[]): PolicyBatch {
+  const { agg, max_new, gt_weight } = context.config.rl
+  const policy = members.map(({ group, advantage }) => (advantage === null ? [] : completions(context, group, advantage)))
+  const trained = policy.flat().reduce((sum, { mask }) => sum + unmasked(mask), 0)
+  const groups = members.map(({ group, teach }, index) => {
+    const taught = teach ? taughtCompletion(context, group, gt_weight / Math.max(1, trained)) : []
+    return { prompt: group.asked.prompt, trie: group.asked.trie, completions: [...policy[index]!, ...taught] }
+  })
+  const lengths = Int32Array.from(groups.flatMap((group) => group.completions.map(({ mask }) => unmasked(mask))))
+  return { groups, weights: aggregationWeights(agg, lengths, max_new), instances: members.map(({ group }) => group.instance.id) }
+}
+
+function completions(context: PhaseContext, group: RolloutGroup, advantage: Float64Array): PolicyCompletion[] {
+  return group.asked.responses.map((response, index) => ({
+    ids: response.sample.tokens,
+    mask: lossMask(context, response, group.rollouts[index] as Rollout),
+    oldLogprobs: response.sample.logprobs,
+    advantage: advantage[index] ?? 0,
+    trieBegin: response.titleBegin,
+  }))
+}
+
+/**
+ * 1 for tokens the model chose. A title behind a reasoning that was closed by force had no part in the
+ * reward, and a truncated rollout gives no gradient at all where rl.mask_truncated says so.
+ */
+function lossMask(context: PhaseContext, { sample, closed }: Response, { finish }: Rollout): Uint8Array {
+  if (finish === 'length' && context.config.rl.mask_truncated) return new Uint8Array(sample.tokens.length)
+  return Uint8Array.from(sample.kinds, (kind) => (kind === 0 || (kind === 2 && closed) ? 1 : 0))
+}
+
+/** The true title behind the best reasoning of a group without a hit: supervised, title tokens only. */
+function taughtCompletion(context: PhaseContext, group: RolloutGroup, sftWeight: number): PolicyCompletion[] {
+  const best = bestComplete(group)
+  const response = group.asked.responses[best]
+  const reasoning = group.rollouts[best]?.parsed.reasoning ?? null
+  if (!response || reasoning === null) return []
+  const before = response.titleBegin >= 0 ? response.sample.tokens.subarray(0, response.titleBegin) : context.encoding.beforeTitle(untrustedPassage(reasoning))
+  const title = context.encoding.title(group.instance.target)
+  const ids = joined([before, title])
+  const sftMask = new Uint8Array(ids.length)
+  sftMask.fill(1, before.length)
+  return [{ ids, mask: new Uint8Array(ids.length), oldLogprobs: new Float32Array(ids.length), advantage: 0, sftWeight, sftMask, trieBegin: -1 }]
+}
+
+/** The well-formed rollout with the highest reward, the first of equals; -1 if none is well-formed. */
+function bestComplete({ rollouts, rewards }: RolloutGroup): number {
+  let best = -1
+  rollouts.forEach(({ finish, parsed }, index) => {
+    if (finish !== 'complete' || parsed.reasoning === null) return
+    if (best < 0 || rewards.rewards[index]! > rewards.rewards[best]!) best = index
+  })
+  return best
+}
+
+function unmasked(mask: Uint8Array): number {
+  return mask.reduce((sum, bit) => sum + bit, 0)
+}

@@ -1,0 +1,142 @@
+/**
+ * How a model answers a test (spec section 6).
+ *   think_score  greedy reasoning, closed by force where it does not end, then every candidate's title is
+ *                scored behind it with everything before shared: a full ranking;
+ *   score        the direct prompt, every candidate scored at once, no reasoning;
+ *   free         greedy text, parsed: a hit or nothing.
+ */
+
+import type { Instance } from '../data/types.js'
+import { generate, type Sample } from '../engine/index.js'
+import type { InferenceMode } from '../eval/result-row.js'
+import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+import { askResponses, scoreTitles } from './responses.js'
+import { derivedSeed, streamId } from './streams.js'
+
+export type ModelMode = Exclude<InferenceMode, 'none'>
+
+/** One answer, as a line of predictions.jsonl (with the row's id and mode). */
+export interface Prediction {
+  readonly instance: string
+  /** By candidate, in the instance's order: what they are ranked by; null in free mode. */
+  readonly scores: readonly number[] | null
+  /** Free mode: the item named, null where the text names none. */
+  readonly item: number | null
+  /** Mean log-prob per token of the target's title; null in free mode. */
+  readonly target_mean: number | null
+  readonly reasoning: string
+  /** The answer came in the asked form (think_score: the reasoning ended by itself). */
+  readonly parsed: boolean
+  /** Tokens the model wrote. */
+  readonly tokens: number
+}
+
+const greedy = { temperature: 0 } as const
+
+export async function predict(
+  context: PhaseContext,
+  stage: StageModel,
+  mode: ModelMode,
+  instances: readonly Instance[],
+): Promise<Prediction[]> {
+  if (mode === 'score') return scoreOnly(context, stage, instances)
+  return mode === 'free' ? writeFreely(context, stage, instances) : thinkThenScore(context, stage, instances)
+}
+
+async function thinkThenScore(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+  const { encoding, method, tokenizer } = context
+  const groups = instances.map((instance, index) => ({
+    prompt: encoding.prompt(instance, 'reason'),
+    samples: [{ stream: streamId('evaluate', 0, index, 0), given: encoding.frame.thinkOpen }],
+    candidates: encoding.candidateTitles(instance),
+  }))
+  const script = [
+    {
+      kind: 'free',
+      maxNew: maxNew(context),
+      sampling: greedy,
+      stopTokens: tokenizer.eosIds,
+      stopTokenEndsSample: false,
+      stopStrings: [method.form.thinkClose.trim()],
+    },
+    { kind: 'given', ids: encoding.frame.answerOpen, idsIfUnclosed: encoding.frame.forcedAnswer },
+  ] as const
+  const samples = await generate(stage.model, stage.adapters, groups, script, decodeOptions(context, seed(context)), { signal: context.signal })
+  return instances.map((instance, index) => {
+    const sample = samples[index]![0]!
+    return {
+      ...scored(context, instance, { joint: sample.candidateJoint, mean: sample.candidateMean }),
+      reasoning: thought(context, sample),
+      parsed: sample.finishes[0] === 'stop_string',
+      tokens: sample.kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0),
+    }
+  })
+}
+
+async function scoreOnly(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+  const requests = instances.map((instance) => ({
+    prompt: context.encoding.prompt(instance, 'direct'),
+    prefixes: [context.encoding.frame.directOpen],
+    titles: context.encoding.candidateTitles(instance),
+  }))
+  const scores = await scoreTitles(context, stage.model, stage.adapters, requests)
+  return instances.map((instance, index) => ({ ...scored(context, instance, scores[index]![0]!), reasoning: '', parsed: true, tokens: 0 }))
+}
+
+async function writeFreely(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+  const asks = instances.map((instance, index) => ({ instance, mode: 'reason' as const, streams: [streamId('evaluate', 0, index, 0)] }))
+  const options = { style: 'free', maxNew: maxNew(context), sampling: greedy, seed: seed(context) } as const
+  const groups = await askResponses(context, stage, asks, options)
+  return groups.map(({ ask, responses }) => {
+    const response = responses[0]!
+    const { reasoning, item } = context.method.parse(context.dataset, ask.instance, response.text)
+    return {
+      instance: ask.instance.id,
+      scores: null,
+      item,
+      target_mean: null,
+      reasoning: reasoning ?? response.text,
+      parsed: item !== null,
+      tokens: response.written,
+    }
+  })
+}
+
+function scored(
+  context: PhaseContext,
+  instance: Instance,
+  scores: { readonly joint: Float32Array; readonly mean: Float32Array },
+): Pick<Prediction, 'instance' | 'scores' | 'item' | 'target_mean'> {
+  const ranked = context.config.eval.norm === 'mean' ? scores.mean : scores.joint
+  return {
+    instance: instance.id,
+    scores: Array.from(ranked),
+    item: null,
+    target_mean: scores.mean[instance.candidates.indexOf(instance.target)] ?? null,
+  }
+}
+
+/** The reasoning as text, without its tags. */
+export function thought(context: PhaseContext, sample: Pick<Sample, 'tokens' | 'kinds'>): string {
+  const text = context.tokenizer.decode(sample.tokens.filter((_, index) => sample.kinds[index] === 0), { skipSpecial: true })
+  const close = text.indexOf(context.method.form.thinkClose.trim())
+  return (close < 0 ? text : text.slice(0, close)).trim()
+}
+
+function maxNew(context: PhaseContext): number {
+  return context.config.eval.max_new ?? context.config.rl.max_new
+}
+
+function seed(context: PhaseContext): bigint {
+  return derivedSeed(context.config.seed, 'evaluate')
+}
+
+/** The candidates by falling score; equal scores keep the list's order, which is random. */
+export function ranking(instance: Instance, prediction: Prediction): readonly number[] {
+  if (!prediction.scores) return prediction.item === null ? [] : [prediction.item]
+  const scores = prediction.scores
+  return instance.candidates
+    .map((item, index) => ({ item, index, score: scores[index] ?? Number.NEGATIVE_INFINITY }))
+    .sort((a, b) => b.score - a.score || a.index - b.index)
+    .map(({ item }) => item)
+}

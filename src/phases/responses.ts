@@ -1,0 +1,149 @@
+/**
+ * Asking a model for responses in one of two styles:
+ *   free         the model writes everything, from "<think>" to "</answer>" or the end of its turn;
+ *   constrained  "<think>" is given, the model thinks until "</think>", "<answer>" is given, and the title
+ *                is chosen among the candidates by a trie (log-probs renormalised over allowed tokens).
+ * And the likelihood of every candidate's title after a given prefix (spec 9.2).
+ */
+
+import type { Instance } from '../data/types.js'
+import { type Adapters, createTrie, type DecodeGroup, generate, type Model, type Sample, type Sampling, type ScriptStep, type Trie } from '../engine/index.js'
+import type { PromptMode } from '../methods/method.js'
+import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+
+export type AnswerStyle = 'free' | 'constrained'
+
+export interface Ask {
+  readonly instance: Instance
+  readonly mode: PromptMode
+  /** One per sample. */
+  readonly streams: readonly bigint[]
+}
+
+export interface AskOptions {
+  readonly style: AnswerStyle
+  /** Longest reasoning (constrained) or response (free), tokens. */
+  readonly maxNew: number
+  readonly sampling: Sampling
+  readonly seed: bigint
+  /** Tokens sampled since the last call. */
+  readonly onTokens?: ((tokens: number) => void) | undefined
+}
+
+export interface Response {
+  readonly sample: Sample
+  /** For the parser: tags included; a reasoning that did not close itself stays open here. */
+  readonly text: string
+  /** The model ended the reasoning (constrained) or the response (free) by itself. */
+  readonly closed: boolean
+  /** Tokens the model itself wrote. */
+  readonly written: number
+  /** First token chosen from the trie, -1 in the free style. */
+  readonly titleBegin: number
+}
+
+export interface AskedGroup {
+  readonly ask: Ask
+  readonly prompt: Int32Array
+  readonly trie: Trie | null
+  readonly responses: readonly Response[]
+}
+
+export async function askResponses(
+  context: PhaseContext,
+  stage: StageModel,
+  asks: readonly Ask[],
+  options: AskOptions,
+): Promise<AskedGroup[]> {
+  const constrained = options.style === 'constrained'
+  const groups = asks.map(({ instance, mode, streams }) => ({
+    prompt: context.encoding.prompt(instance, mode),
+    samples: streams.map((stream) => ({ stream, ...(constrained && { given: context.encoding.frame.thinkOpen }) })),
+    trie: constrained ? createTrie(context.encoding.candidateTitles(instance)) : null,
+  }))
+  const samples = await generate(stage.model, stage.adapters, groups, script(context, options), decodeOptions(context, options.seed), {
+    signal: context.signal,
+    onProgress: tokenCounter(options.onTokens),
+  })
+  return asks.map((ask, index) => ({
+    ask,
+    prompt: groups[index]!.prompt,
+    trie: groups[index]!.trie,
+    responses: samples[index]!.map((sample) => readSample(context, sample, options.style)),
+  }))
+}
+
+function script(context: PhaseContext, { style, maxNew, sampling }: AskOptions): ScriptStep[] {
+  const { method, tokenizer, encoding } = context
+  const free = { kind: 'free', maxNew, sampling, stopTokens: tokenizer.eosIds } as const
+  if (style === 'free') return [{ ...free, stopStrings: [method.form.answerClose] }]
+  return [
+    { ...free, stopTokenEndsSample: false, stopStrings: [method.form.thinkClose.trim()] },
+    { kind: 'given', ids: encoding.frame.answerOpen, idsIfUnclosed: encoding.frame.forcedAnswer },
+    { kind: 'choose', sampling: { temperature: sampling.temperature } },
+  ]
+}
+
+function readSample(context: PhaseContext, sample: Sample, style: AnswerStyle): Response {
+  const kinds = sample.kinds
+  const titleBegin = kinds.indexOf(2)
+  const written = kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0)
+  if (style === 'free') {
+    const ended = sample.finishes[0] === 'stop_string' || sample.finishes[0] === 'stop_token'
+    return { sample, text: context.tokenizer.decode(withoutEnd(context, sample.tokens)), closed: ended, written, titleBegin: -1 }
+  }
+  const closed = sample.finishes[0] === 'stop_string'
+  const lastThought = kinds.lastIndexOf(0)
+  const shown = closed ? sample.tokens : sample.tokens.subarray(0, lastThought + 1)
+  return { sample, text: context.tokenizer.decode(shown), closed, written, titleBegin }
+}
+
+/** A response ends with a token that shows nothing. */
+function withoutEnd(context: PhaseContext, tokens: Int32Array): Int32Array {
+  const last = tokens.at(-1)
+  return last !== undefined && context.tokenizer.eosIds.includes(last) ? tokens.subarray(0, -1) : tokens
+}
+
+/** Candidates to be scored after each prefix (all tokens after the prompt up to the title). */
+export interface ScoreRequest {
+  readonly prompt: Int32Array
+  readonly prefixes: readonly Int32Array[]
+  readonly titles: readonly Int32Array[]
+}
+
+export interface TitleScores {
+  /** Sum and mean of token log-probs, temperature 1, full vocabulary; one per title. */
+  readonly joint: Float32Array
+  readonly mean: Float32Array
+}
+
+/** scores[request][prefix]. */
+export async function scoreTitles(
+  context: PhaseContext,
+  model: Model,
+  adapters: Adapters,
+  requests: readonly ScoreRequest[],
+): Promise<TitleScores[][]> {
+  const groups: DecodeGroup[] = requests.map(({ prompt, prefixes, titles }) => ({
+    prompt,
+    // Nothing is sampled, so the streams are never read.
+    samples: prefixes.map((given) => ({ stream: 0n, given })),
+    candidates: titles,
+  }))
+  const samples = await generate(model, adapters, groups, [], decodeOptions(context, 0n), { signal: context.signal })
+  return samples.map((group) => group.map(({ candidateJoint, candidateMean }) => ({ joint: candidateJoint, mean: candidateMean })))
+}
+
+/** Turns a job's running total of tokens into increments. */
+function tokenCounter(onTokens: AskOptions['onTokens']) {
+  let seen = 0
+  return onTokens && (({ tokens }: { readonly tokens: number }) => {
+    if (tokens > seen) onTokens(tokens - seen)
+    seen = tokens
+  })
+}
+
+/** Titles of an instance's lists, for a person. */
+export function titlesOf(context: Pick<PhaseContext, 'dataset'>, items: readonly number[]): string[] {
+  return items.map((item) => context.dataset.items[item]?.title.text ?? '')
+}

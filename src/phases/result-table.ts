@@ -1,0 +1,157 @@
+/** From predictions.jsonl to the result table, its paired differences and the quality of the reasoning. */
+
+import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
+import type { Baseline } from '../eval/baselines/baseline.js'
+import { trainCounts } from '../eval/baselines/baseline.js'
+import { popularityBaseline } from '../eval/baselines/popularity.js'
+import { randomBaseline } from '../eval/baselines/random.js'
+import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
+import { evaluateRanking, rankingOutcomes, resultRow } from '../eval/protocol.js'
+import type { ResultRow } from '../eval/result-row.js'
+import { type Outcome, pairedDifferences } from '../eval/significance.js'
+import type { Instance } from '../data/types.js'
+import { words } from '../data/title.js'
+import { citations } from '../rewards/citations.js'
+import type { PhaseContext } from './context.js'
+import { readPredictions, type PredictionLine } from './evaluate.js'
+import { testInstances } from './instances.js'
+import { ranking } from './predictions.js'
+import type { PairedDifference } from './run-record.js'
+
+export interface EvaluationResult {
+  readonly table: readonly ResultRow[]
+  readonly differences: readonly PairedDifference[]
+  readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+interface JudgedRow {
+  readonly id: PredictionLine['row']
+  readonly mode: PredictionLine['mode']
+  readonly lines: readonly PredictionLine[]
+  readonly outcomes: readonly Outcome[]
+}
+
+export function evaluationResult(context: PhaseContext): EvaluationResult {
+  const instances = testInstances(context.dataset, context.config)
+  const rows = judgedRows(context, instances)
+  const main = rows.filter(({ mode }) => mode === context.config.eval.mode)
+  return {
+    table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
+    differences: differences(context, main),
+    quality: Object.fromEntries(main.map((row) => [row.id, quality(context, instances, row, rows)])),
+  }
+}
+
+/** Lines of one row, in the order of the instances. */
+export function outcomesOf(instances: readonly Instance[], lines: readonly PredictionLine[]): Outcome[] {
+  const byInstance = new Map(lines.map((line) => [line.instance, line]))
+  const ordered = instances.map(({ id }) => byInstance.get(id))
+  if (ordered.some((line) => line?.mode === 'free')) {
+    const ranks = instances.map(({ target }, index) => (ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY))
+    return rankingOutcomes(instances, { ranks })
+  }
+  return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) })
+}
+
+function judgedRows(context: PhaseContext, instances: readonly Instance[]): JudgedRow[] {
+  const rows = new Map<string, PredictionLine[]>()
+  for (const line of readPredictions(context)) {
+    const key = `${line.mode} ${line.row}`
+    const lines = rows.get(key)
+    if (lines) lines.push(line)
+    else rows.set(key, [line])
+  }
+  return [...rows.values()].map((lines) => {
+    const { row: id, mode } = lines[0] as PredictionLine
+    return { id, mode, lines, outcomes: outcomesOf(instances, lines) }
+  })
+}
+
+function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRow): ResultRow {
+  const parseRate = lines.filter(({ parsed }) => parsed).length / lines.length
+  return resultRow(outcomes, { id, mode, parseRate, seed: context.config.seed })
+}
+
+function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
+  const { dataset, config } = context
+  const baselines: Baseline[] = [randomBaseline(), popularityBaseline(dataset), itemKnnBaseline(dataset)]
+  return baselines.map((baseline) =>
+    evaluateRanking(
+      instances,
+      { scores: instances.map((instance) => baseline.score(instance)) },
+      { id: baseline.id as ResultRow['id'], mode: 'none', seed: config.seed },
+    ),
+  )
+}
+
+function differences(context: PhaseContext, main: readonly JudgedRow[]): PairedDifference[] {
+  const pairs = [['imitated', 'base'], ['internalized', 'imitated'], ['internalized', 'base']] as const
+  return pairs.flatMap(([first, second]) => {
+    const a = main.find(({ id }) => id === first)
+    const b = main.find(({ id }) => id === second)
+    if (!a || !b) return []
+    const sides = { a: { id: a.id, mode: a.mode }, b: { id: b.id, mode: b.mode } }
+    return pairedDifferences(a.outcomes, b.outcomes, context.config.seed).map((difference) => ({ ...difference, ...sides }))
+  })
+}
+
+/**
+ * Reasoning quality without a judge (spec 7.5) and popularity of the first recommendation (spec 7.6).
+ * gain: mean log-prob per token of the true title behind the model's own reasoning, minus the same under
+ * the direct prompt, both by the model itself.
+ */
+function quality(
+  context: PhaseContext,
+  instances: readonly Instance[],
+  row: JudgedRow,
+  rows: readonly JudgedRow[],
+): Record<string, number> {
+  const direct = rows.find(({ id, mode }) => id === row.id && mode === 'score')
+  const byInstance = new Map(row.lines.map((line) => [line.instance, line]))
+  const lines = instances.map(({ id }) => byInstance.get(id) as PredictionLine)
+  const first = instances.map((instance, index) => ranking(instance, lines[index] as PredictionLine).slice(0, 1))
+  const counts = trainCounts(context.dataset)
+  const popularity = popularityMetrics({
+    counts,
+    recommendations: first,
+    histories: instances.map(({ history }) => history),
+    targets: instances.map(({ target }) => target),
+    candidates: instances.map(({ candidates }) => candidates),
+  })
+  const strata = stratifiedHitRate(counts, instances.map(({ target }) => target), row.outcomes.map(({ hr1 }) => hr1))
+  return finite({
+    ...(direct && row.mode === 'think_score' ? gains(row, direct) : {}),
+    reasoning_words: mean(lines.map(({ reasoning }) => words(reasoning).length)),
+    reasoning_tokens: mean(lines.map(({ tokens }) => tokens)),
+    reasoning_closed: mean(lines.map(({ parsed }) => (parsed ? 1 : 0))),
+    grounding_precision: mean(lines.flatMap(({ reasoning }, index) => grounding(context, instances[index] as Instance, reasoning))),
+    hr1_head: strata.head,
+    hr1_mid: strata.mid,
+    hr1_tail: strata.tail,
+    ...popularity,
+  })
+}
+
+/** Cited titles of the history or the candidates over all cited titles; nothing where none is cited. */
+function grounding(context: PhaseContext, instance: Instance, reasoning: string): number[] {
+  const cited = citations(context.dataset, instance, reasoning)
+  const own = new Set([...cited.history, ...cited.candidates]).size
+  const all = own + cited.foreign.length
+  return all === 0 ? [] : [own / all]
+}
+
+function gains(row: JudgedRow, direct: JudgedRow): Record<string, number> {
+  const without = new Map(direct.lines.map((line) => [line.instance, line.target_mean]))
+  const values = row.lines.flatMap(({ instance, target_mean }) => {
+    const base = without.get(instance)
+    return target_mean === null || base === null || base === undefined ? [] : [target_mean - base]
+  })
+  return { gain: mean(values), gain_positive_share: mean(values.map((value) => (value > 0 ? 1 : 0))) }
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+
+/** A mean over nothing is left out, not written as a number. */
+function finite(values: Readonly<Record<string, number | null | undefined>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1])))
+}

@@ -1,0 +1,150 @@
+/**
+ * Rollouts of Internalization: G responses per prompt from the policy, read, scored and rewarded.
+ * Candidates are scored behind each well-formed reasoning by the policy (ndcg_cand); the gain of the true
+ * title is measured by the frozen model of Imitation (rl.reward.scorer: ref) or by the policy, against the
+ * direct prompt under the frozen model.
+ */
+
+import type { Instance } from '../data/types.js'
+import type { Adapters, Model } from '../engine/index.js'
+import type { ParsedAnswer } from '../methods/method.js'
+import { untrustedPassage } from '../prompts/untrusted-text.js'
+import type { ComposedReward, GroupRewards } from '../rewards/composition.js'
+import type { Rollout } from '../rewards/reward.js'
+import type { PhaseContext, StageModel } from './context.js'
+import { type AskedGroup, askResponses, type Response, scoreTitles, type TitleScores } from './responses.js'
+import { derivedSeed, type StreamPurpose, streamId } from './streams.js'
+
+export interface RolloutGroup {
+  readonly instance: Instance
+  readonly asked: AskedGroup
+  readonly rollouts: readonly Rollout[]
+  readonly rewards: GroupRewards
+}
+
+export interface RolloutSetting {
+  readonly policy: StageModel
+  /** The frozen model of Imitation. */
+  readonly reference: Adapters
+  readonly reward: ComposedReward
+}
+
+/** Where a group's random streams come from. */
+export interface RolloutPlace {
+  readonly purpose: StreamPurpose
+  readonly step: number
+  readonly firstPrompt: number
+}
+
+export async function rollOut(
+  context: PhaseContext,
+  setting: RolloutSetting,
+  instances: readonly Instance[],
+  place: RolloutPlace,
+): Promise<RolloutGroup[]> {
+  const { rl, seed } = context.config
+  const asks = instances.map((instance, index) => ({
+    instance,
+    mode: 'reason' as const,
+    streams: Array.from({ length: rl.group }, (_, sample) => streamId(place.purpose, place.step, place.firstPrompt + index, sample)),
+  }))
+  const groups = await askResponses(context, setting.policy, asks, {
+    style: rl.answer,
+    maxNew: rl.max_new,
+    sampling: { temperature: rl.temperature },
+    seed: derivedSeed(seed, 'rollout'),
+  })
+  const read = groups.map((group) => readGroup(context, group))
+  const scores = await scoreGroups(context, setting, groups, read)
+  return groups.map((asked, index) => {
+    const instance = asked.ask.instance
+    const rollouts = read[index]!.map((one, sample) => ({ ...one, ...scores[index]![sample]! }))
+    return { instance, asked, rollouts, rewards: setting.reward.compute(rollouts, { dataset: context.dataset, instance }) }
+  })
+}
+
+type ReadResponse = Pick<Rollout, 'text' | 'tokens' | 'finish'> & { readonly parsed: ParsedAnswer }
+type Scored = Pick<Rollout, 'candidateJoint' | 'candidateMean' | 'candidateJointWithout' | 'targetMeanWith' | 'targetMeanWithout'>
+
+function readGroup(context: PhaseContext, { ask, responses }: AskedGroup): ReadResponse[] {
+  return responses.map((response) => ({
+    text: response.text,
+    parsed: context.method.parse(context.dataset, ask.instance, response.text),
+    tokens: response.written,
+    finish: finishOf(response),
+  }))
+}
+
+function finishOf({ sample, closed }: Response): Rollout['finish'] {
+  if (closed) return 'complete'
+  return sample.finishes[0] === 'length' ? 'length' : 'unclosed'
+}
+
+/** One forward per scorer over all groups; rollouts that fail the form are not scored. */
+async function scoreGroups(
+  context: PhaseContext,
+  setting: RolloutSetting,
+  groups: readonly AskedGroup[],
+  read: readonly (readonly ReadResponse[])[],
+): Promise<Scored[][]> {
+  const { needs } = setting.reward
+  const prefixes = groups.map((group, index) => group.responses.map((response, sample) => titlePrefix(context, response, read[index]![sample]!)))
+  const byPolicy = needs.has('candidate_scores') || (needs.has('gain') && context.config.rl.reward.scorer === 'policy')
+  const byReference = needs.has('gain') && context.config.rl.reward.scorer === 'ref'
+  const { model, adapters } = setting.policy
+  const policy = byPolicy ? await scorePrefixes(context, model, adapters, groups, prefixes) : null
+  const reference = byReference ? await scorePrefixes(context, model, setting.reference, groups, prefixes) : null
+  const without = needs.has('gain') ? await scoreDirect(context, model, setting.reference, groups) : null
+  return groups.map(({ ask: { instance } }, index) => {
+    const target = instance.candidates.indexOf(instance.target)
+    return prefixes[index]!.map((_, sample) => {
+      const own = policy?.[index]?.[sample]
+      const scorer = byReference ? reference?.[index]?.[sample] : own
+      return {
+        candidateJoint: (context.config.rl.reward.gain_kind === 'post' && scorer ? scorer : own)?.joint ?? null,
+        candidateMean: own?.mean ?? null,
+        candidateJointWithout: without?.[index]?.joint ?? null,
+        targetMeanWith: scorer?.mean[target] ?? null,
+        targetMeanWithout: without?.[index]?.mean[target] ?? null,
+      }
+    })
+  })
+}
+
+/** All tokens between the prompt and the title, or null where there is no well-formed reasoning. */
+function titlePrefix(context: PhaseContext, response: Response, { parsed, finish }: ReadResponse): Int32Array | null {
+  if (finish !== 'complete' || parsed.reasoning === null || parsed.item === null) return null
+  if (response.titleBegin >= 0) return response.sample.tokens.subarray(0, response.titleBegin)
+  return context.encoding.beforeTitle(untrustedPassage(parsed.reasoning))
+}
+
+async function scorePrefixes(
+  context: PhaseContext,
+  model: Model,
+  adapters: Adapters,
+  groups: readonly AskedGroup[],
+  prefixes: readonly (readonly (Int32Array | null)[])[],
+): Promise<(TitleScores | null)[][]> {
+  const open = prefixes.map((own) => own.filter((prefix): prefix is Int32Array => prefix !== null))
+  const asked = groups.map((_, index) => index).filter((index) => open[index]!.length > 0)
+  const requests = asked.map((index) => ({
+    prompt: groups[index]!.prompt,
+    prefixes: open[index]!,
+    titles: context.encoding.candidateTitles(groups[index]!.ask.instance),
+  }))
+  const scores = await scoreTitles(context, model, adapters, requests)
+  const byGroup = new Map(asked.map((group, request) => [group, scores[request]!]))
+  return prefixes.map((own, index) => {
+    let next = 0
+    return own.map((prefix) => (prefix === null ? null : (byGroup.get(index)?.[next++] ?? null)))
+  })
+}
+
+async function scoreDirect(context: PhaseContext, model: Model, reference: Adapters, groups: readonly AskedGroup[]): Promise<TitleScores[]> {
+  const requests = groups.map(({ ask: { instance } }) => ({
+    prompt: context.encoding.prompt(instance, 'direct'),
+    prefixes: [context.encoding.frame.directOpen],
+    titles: context.encoding.candidateTitles(instance),
+  }))
+  return (await scoreTitles(context, model, reference, requests)).map((scores) => scores[0]!)
+}
