@@ -214,7 +214,7 @@ function decileFigure(run: RunFiles): Figure | null {
       ...top(values),
       ...wide,
       height: 264,
-      mark: { type: 'bar', cornerRadiusEnd: 1 },
+      mark: { type: 'bar' },
       encoding: {
         x: {
           field: 'decile',
@@ -230,18 +230,18 @@ function decileFigure(run: RunFiles): Figure | null {
   }
 }
 
-/** What is drawn, and the title of its axis. */
-const popularityAxes: readonly (readonly [string, string])[] = [
-  ['arp', 'mean training interactions of what is recommended'],
-  ['aplt', 'share of recommendations from the long tail'],
-  ['gini', 'Gini of recommended items'],
-  ['candidate_lift', 'popularity against the mean candidate, relative'],
+/** Key, title and the title of the axis. */
+const popularityAxes: readonly (readonly [string, string, string])[] = [
+  ['arp', 'Average popularity (ARP)', 'training interactions of what is recommended'],
+  ['aplt', 'Long tail (APLT)', 'share of recommendations'],
+  ['gini', 'Concentration (Gini)', 'Gini of recommended items'],
+  ['candidate_lift', 'Popularity against the candidates', 'relative to the mean candidate'],
 ]
 
 /** Popularity of what each model recommends: one figure per metric that was recorded for it. */
 function popularityFigures(run: RunFiles): (Figure | null)[] {
   const quality = run.summary.quality ?? {}
-  return popularityAxes.map(([key, unit]) => {
+  return popularityAxes.map(([key, title, unit]) => {
     const values = Object.entries(quality).flatMap(([id, metrics]) => {
       const value = metrics[key]
       return value === undefined || !Number.isFinite(value) ? [] : [{ model: rowLabel(id), value }]
@@ -256,7 +256,7 @@ function popularityFigures(run: RunFiles): (Figure | null)[] {
     }
     return {
       id: `popularity-${key.replace('_', '-')}`,
-      title: qualityLabel(key).split(/[:(]/)[0]!.trim(),
+      title,
       caption: `${qualityLabel(key)}.`,
       section: 'popularity' as const,
       wide: false,
