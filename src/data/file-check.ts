@@ -7,13 +7,13 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { PassThrough } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { PassThrough, pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { ReasonrecError } from '../engine/errors.js'
 
 /** First bytes kept for the header line and for telling what the file is. */
 const headBytes = 64 * 1024
+const longestLine = 64 * 1024 * 1024
 const newline = 0x0a
 
 export interface TextFile {
@@ -93,14 +93,17 @@ function refuseWrongKind(path: string, head: Buffer): void {
     )
 }
 
-/** Decodes the whole file (unpacked where it ends in .gz) and returns its first bytes. */
+/** Reads the whole file (unpacked where it ends in .gz) and returns its first bytes. */
 async function scan(path: string): Promise<Buffer> {
   const head: Buffer[] = []
   let kept = 0
   let line = 1
   // Bytes after the last line end seen: a character may be cut by a chunk's end, a line end never is.
   let rest: Buffer = Buffer.alloc(0)
-  const read = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
+  const unpack = path.endsWith('.gz') ? createGunzip() : new PassThrough()
+  // Hands an error of either stream to the loop below, and closes both when the loop throws.
+  const chunks = pipeline(createReadStream(path), unpack, () => {}) as AsyncIterable<Buffer>
+  try {
     for await (const chunk of chunks) {
       if (kept < headBytes) {
         const piece = chunk.subarray(0, headBytes - kept)
@@ -109,10 +112,10 @@ async function scan(path: string): Promise<Buffer> {
       }
       const end = chunk.lastIndexOf(newline) + 1
       const whole = Buffer.concat([rest, chunk.subarray(0, end)])
-      if (!isUtf8(whole)) throw notUtf8(path, whole, line)
+      if (!isUtf8(whole)) throw notUtf8(path, Buffer.concat(head), whole, line)
       for (let at = whole.indexOf(newline); at >= 0; at = whole.indexOf(newline, at + 1)) line++
       rest = end > 0 ? Buffer.from(chunk.subarray(end)) : Buffer.concat([rest, chunk])
-      if (rest.length > 64 * 1024 * 1024)
+      if (rest.length > longestLine)
         throw malformed(
           path,
           line,
@@ -122,46 +125,38 @@ async function scan(path: string): Promise<Buffer> {
           'check that this is a table',
         )
     }
-    if (!isUtf8(rest)) throw notUtf8(path, rest, line)
-  }
-  const unpack = path.endsWith('.gz') ? createGunzip() : new PassThrough()
-  try {
-    await pipeline(createReadStream(path), unpack, read)
   } catch (error) {
     if (error instanceof ReasonrecError) throw error
-    if (kept === 0 || path.endsWith('.gz')) await refuseUnpackable(path, error, line)
+    await refuseUnpackable(path, error as NodeJS.ErrnoException, line)
     throw error
   }
+  if (!isUtf8(rest)) throw notUtf8(path, Buffer.concat(head), rest, line)
   return Buffer.concat(head)
 }
 
-async function refuseUnpackable(path: string, error: unknown, line: number): Promise<void> {
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (code === 'Z_BUF_ERROR')
+/** Does nothing for an error that is not gzip's. */
+async function refuseUnpackable(path: string, error: NodeJS.ErrnoException, line: number): Promise<void> {
+  const remedy = 'copy or download it again'
+  if (error.code === 'Z_BUF_ERROR')
     throw malformed(
       path,
       line,
       'this gzip file is cut short',
       'a whole gzip file',
-      `an end inside line ${line}`,
-      'copy or download it again',
+      `an end in line ${line}`,
+      remedy,
     )
-  if (code.startsWith('Z_')) {
-    const first: Buffer[] = []
-    for await (const chunk of createReadStream(path, { end: 511 })) first.push(chunk as Buffer)
-    refuseWrongKind(path, Buffer.concat(first))
-    throw malformed(
-      path,
-      line,
-      'this gzip file is damaged',
-      'a gzip file',
-      String((error as Error).message),
-      'copy or download it again',
-    )
-  }
+  if (!error.code?.startsWith('Z_')) return
+  const start: Buffer[] = []
+  for await (const chunk of createReadStream(path, { end: 511 })) start.push(chunk as Buffer)
+  const bytes = Buffer.concat(start)
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) refuseWrongKind(path, bytes)
+  throw malformed(path, line, 'this gzip file is damaged', 'a sound gzip file', error.message, remedy)
 }
 
-function notUtf8(path: string, bytes: Buffer, firstLine: number): ReasonrecError {
+/** A page or a binary file is named as such, whatever its encoding. */
+function notUtf8(path: string, head: Buffer, bytes: Buffer, firstLine: number): ReasonrecError {
+  refuseWrongKind(path, head)
   let line = firstLine
   let start = 0
   for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, start)) {

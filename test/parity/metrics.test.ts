@@ -6,7 +6,11 @@ import { entries, folders, readJson, Tally } from './reference.js'
 
 interface Rankings {
   readonly ks: readonly number[]
-  readonly means: { readonly HR: Record<string, number>; readonly NDCG: Record<string, number>; readonly MRR: number }
+  readonly means: {
+    readonly HR: Record<string, number>
+    readonly NDCG: Record<string, number>
+    readonly MRR: number
+  }
   readonly cases: readonly {
     readonly scores: readonly (number | null)[]
     readonly target: number
@@ -32,27 +36,42 @@ const tally = new Tally('metrics')
 // Both sides work in float64 on a few dozen terms: only the order of additions differs.
 const atol = 1e-12
 
-const average = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+const average = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
 function compareRankings({ ks, means, cases }: Rankings): void {
   const ranks = cases.map(({ scores, target }) => rankOf(scores, target))
   cases.forEach((each, index) => {
     tally.case()
     const rank = ranks[index] as number
-    expect(Number.isFinite(rank), `case ${index}: a rank where the answer is valid`).toBe(each.mean_rank !== null)
+    expect(Number.isFinite(rank), `case ${index}: a rank where the answer is valid`).toBe(
+      each.mean_rank !== null,
+    )
     const ours = [
       Number.isFinite(rank) ? rank : 0,
       reciprocalRank(rank),
       ...ks.flatMap((k) => [hitRate(rank, k), ndcg(rank, k)]),
     ]
-    const theirs = [each.mean_rank ?? 0, each.MRR, ...ks.flatMap((k) => [each.HR[k] as number, each.NDCG[k] as number])]
+    const theirs = [
+      each.mean_rank ?? 0,
+      each.MRR,
+      ...ks.flatMap((k) => [each.HR[k] as number, each.NDCG[k] as number]),
+    ]
     tally.compare(`ranking ${index}`, ours, theirs, atol)
   })
   const ours = [
     average(ranks.map(reciprocalRank)),
-    ...ks.flatMap((k) => [average(ranks.map((rank) => hitRate(rank, k))), average(ranks.map((rank) => ndcg(rank, k)))]),
+    ...ks.flatMap((k) => [
+      average(ranks.map((rank) => hitRate(rank, k))),
+      average(ranks.map((rank) => ndcg(rank, k))),
+    ]),
   ]
-  tally.compare('means', ours, [means.MRR, ...ks.flatMap((k) => [means.HR[k] as number, means.NDCG[k] as number])], atol)
+  tally.compare(
+    'means',
+    ours,
+    [means.MRR, ...ks.flatMap((k) => [means.HR[k] as number, means.NDCG[k] as number])],
+    atol,
+  )
 }
 
 /** Our name of each reference value. */
@@ -75,12 +94,23 @@ const names = {
 function comparePopularity({ cases }: Popularity): void {
   for (const { name, phi, recs, hist, genres, targets, values } of cases) {
     tally.case()
-    const ours = popularityMetrics({ counts: phi, recommendations: recs, histories: hist, groups: genres, ...(targets && { targets }) })
+    const ours = popularityMetrics({
+      counts: phi,
+      recommendations: recs,
+      histories: hist,
+      groups: genres,
+      ...(targets && { targets }),
+    })
     for (const [theirs, own] of Object.entries(names)) {
       if (theirs === 'GAP_to_truth' && !targets) continue
       tally.compare(`${name}: ${theirs}`, [ours[own] as number], [values[theirs] as number], atol)
     }
-    tally.compare(`${name}: short head`, [...shortHead(phi)].sort((a, b) => a - b), values.short_head, 0)
+    tally.compare(
+      `${name}: short head`,
+      [...shortHead(phi)].sort((a, b) => a - b),
+      values.short_head,
+      0,
+    )
   }
 }
 

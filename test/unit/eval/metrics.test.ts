@@ -34,11 +34,15 @@ describe('metrics of one ranked target', () => {
     fc.assert(
       fc.property(list, fc.nat(), fc.infiniteStream(fc.nat()), (scores, pick, stream) => {
         const target = pick % scores.length
-        const order = scores.map((_, at) => ({ at, key: stream.next().value as number })).sort((a, b) => a.key - b.key)
+        const order = scores
+          .map((_, at) => ({ at, key: stream.next().value as number }))
+          .sort((a, b) => a.key - b.key)
         const shuffled = order.map(({ at }) => scores[at] as number)
         const moved = order.findIndex(({ at }) => at === target)
         for (const ties of ['mean_rank', 'expected'] as const)
-          expect(metricsOfStanding(standing(shuffled, moved), ties)).toEqual(metricsOfStanding(standing(scores, target), ties))
+          expect(metricsOfStanding(standing(shuffled, moved), ties)).toEqual(
+            metricsOfStanding(standing(scores, target), ties),
+          )
       }),
     )
   })

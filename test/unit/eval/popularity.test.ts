@@ -1,12 +1,28 @@
 import { describe, expect, it } from 'vitest'
-import { massParts, popularityMetrics, shortHead, stratifiedHitRate, targetDeciles } from '../../../src/eval/popularity.js'
+import {
+  massParts,
+  popularityMetrics,
+  shortHead,
+  stratifiedHitRate,
+  targetDeciles,
+} from '../../../src/eval/popularity.js'
 
 describe('popularity metrics', () => {
   // Golden values of spec section 7.6, printed there with six decimals.
   const counts = [10, 6, 3, 1, 0]
-  const recommendations = [[0, 1], [0, 2], [0, 1]]
+  const recommendations = [
+    [0, 1],
+    [0, 2],
+    [0, 1],
+  ]
   const groups = [['A'], ['A', 'B'], ['B'], ['C'], ['C']]
-  const golden = popularityMetrics({ counts, recommendations, histories: [[0, 1, 2, 3]], groups, targets: [1, 2, 3] })
+  const golden = popularityMetrics({
+    counts,
+    recommendations,
+    histories: [[0, 1, 2, 3]],
+    groups,
+    targets: [1, 2, 3],
+  })
 
   it('reproduces the golden values', () => {
     expect(golden.arp).toBeCloseTo(7.5, 12)
@@ -30,7 +46,11 @@ describe('popularity metrics', () => {
 
   it('parts items by interaction mass and hits by the part of the target', () => {
     expect([...massParts([6, 3, 2, 1, 0], 3)]).toEqual([0, 1, 2, 2, 2])
-    expect(stratifiedHitRate([6, 3, 2, 1, 0], [0, 0, 1, 3], [1, 0, 1, 0])).toEqual({ head: 0.5, mid: 1, tail: 0 })
+    expect(stratifiedHitRate([6, 3, 2, 1, 0], [0, 0, 1, 3], [1, 0, 1, 0])).toEqual({
+      head: 0.5,
+      mid: 1,
+      tail: 0,
+    })
     expect(stratifiedHitRate([6, 3, 2, 1, 0], [0], [1]).tail).toBeNull()
   })
 
@@ -40,9 +60,17 @@ describe('popularity metrics', () => {
   })
 
   it('uses popularity quintiles where there are no genres', () => {
-    const fair = popularityMetrics({ counts: [5, 5, 5, 5, 5], recommendations: [[0, 1, 2, 3, 4]], histories: [[4, 3, 2, 1, 0]] })
+    const fair = popularityMetrics({
+      counts: [5, 5, 5, 5, 5],
+      recommendations: [[0, 1, 2, 3, 4]],
+      histories: [[4, 3, 2, 1, 0]],
+    })
     expect(fair.mgu).toBeCloseTo(0, 12)
-    const unfair = popularityMetrics({ counts: [5, 5, 5, 5, 5], recommendations: [[0]], histories: [[4, 3, 2, 1, 0]] })
+    const unfair = popularityMetrics({
+      counts: [5, 5, 5, 5, 5],
+      recommendations: [[0]],
+      histories: [[4, 3, 2, 1, 0]],
+    })
     expect(unfair.mgu).toBeCloseTo((0.8 + 4 * 0.2) / 5, 12)
     expect(unfair.dgu).toBeCloseTo(1, 12)
   })

@@ -6,7 +6,14 @@ function outcomes(users: number, perUser: number, rate: (user: number, test: num
   return Array.from({ length: users * perUser }, (_, at) => {
     const user = Math.floor(at / perUser)
     const value = rate(user, at % perUser)
-    return { instance: `test/${user}/${at % perUser}`, user: `u${user}`, hr1: value, hr5: value, ndcg5: value, mrr: value }
+    return {
+      instance: `test/${user}/${at % perUser}`,
+      user: `u${user}`,
+      hr1: value,
+      hr5: value,
+      ndcg5: value,
+      mrr: value,
+    }
   })
 }
 
@@ -44,11 +51,14 @@ describe('cluster bootstrap', () => {
     expect(hr1?.difference).toBeCloseTo(meansOf(better).hr1 - meansOf(coins).hr1, 12)
     expect(hr1?.lo95).toBeGreaterThan(0)
     expect(hr1?.p).toBeLessThan(0.01)
-    for (const same of pairedDifferences(coins, coins)) expect(same).toMatchObject({ difference: 0, lo95: 0, hi95: 0, p: 1 })
+    for (const same of pairedDifferences(coins, coins))
+      expect(same).toMatchObject({ difference: 0, lo95: 0, hi95: 0, p: 1 })
   })
 
   it('refuses results on different tests', () => {
-    expect(() => pairedDifferences(coins, coins.slice(1))).toThrow(expect.objectContaining({ code: 'RR_DATA_UNPAIRED' }))
+    expect(() => pairedDifferences(coins, coins.slice(1))).toThrow(
+      expect.objectContaining({ code: 'RR_DATA_UNPAIRED' }),
+    )
     expect(() => interval([])).toThrow(expect.objectContaining({ code: 'RR_DATA_EMPTY' }))
   })
 })
