@@ -27,7 +27,7 @@ const data = z.strictObject({
   noun: key(z.string().nullable().default(null), 'What one title names in a prompt ("book"); null lets the data say.'),
   min_hist: key(count().default(3), 'Shorter histories are dropped; a low value adds instances that say little about taste.', { unit: 'items' }),
   max_hist: key(count().default(10), 'Only the last so many items reach the prompt; longer costs prompt tokens.', { unit: 'items', symbol: 'L' }),
-  split: key(z.enum(['auto', 'user', 'loo', 'global81', 'user81']).default('auto'), 'How instances are parted into train, valid and test; auto keeps the folder’s own split, else global81.'),
+  split: key(z.enum(['auto', 'user', 'loo', 'global81', 'user81']).default('auto'), 'How instances are parted into train, valid and test; auto keeps the folder’s own split, else loo (last item test, the one before validation).'),
   candidates: key(z.string().regex(/^C[1-9]\d{0,3}$/, 'C and a number, such as C20').default('C20'), 'Protocol: C20 is the target and 19 uniform negatives; published lists keep their length.'),
   cand_seed: key(count(0).default(0), 'Seed of the negatives; other seeds give the sampling error of the protocol.'),
   max_train_per_user: key(orAll().default(null), 'Training instances kept per user, by hash; few spread the traces over more users.', { unit: 'instances' }),
