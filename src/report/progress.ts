@@ -49,6 +49,11 @@ class Meter {
     this.done += done
     this.tokens += tokens
     const at = this.now()
+    // Told at once and without tokens: work of an earlier process, which says nothing about this one's speed.
+    if (tokens === 0 && this.marks.length === 1 && at - this.began < 1000) {
+      this.marks = [{ at, done: this.done, tokens: this.tokens }]
+      return
+    }
     this.marks.push({ at, done: this.done, tokens: this.tokens })
     // One mark older than the window stays, so that a slow phase has a rate too.
     while (this.marks.length > 2 && at - (this.marks[1]?.at ?? at) > windowMs) this.marks.shift()
@@ -147,7 +152,7 @@ function barProgress(stream: NodeJS.WritableStream, now: () => number): Progress
           stream,
           format,
           barsize: 14,
-          hideCursor: true,
+          hideCursor: false,
           linewrap: true,
           fps: 5,
           gracefulExit: false,
@@ -155,6 +160,9 @@ function barProgress(stream: NodeJS.WritableStream, now: () => number): Progress
         },
         cliProgress.Presets.rect,
       )
+      // The redraw timer must not keep a failing process alive.
+      const display = bars as unknown as { readonly timer: NodeJS.Timeout | null } & cliProgress.MultiBar
+      for (const event of ['start', 'update-post'] as const) display.on(event, () => display.timer?.unref())
       bar = bars.create(total, 0, { phase: meter.phase, unit: meter.unit, ...meter.facts() })
     },
     advance(done, tokens) {

@@ -115,6 +115,20 @@ describe('progress without a terminal', () => {
     expect(stream.text).not.toContain('\u001b')
   })
 
+  it('does not take the steps of a resumed run for speed', () => {
+    const stream = new Sink(false)
+    let clock = 0
+    const progress = terminalProgress({ stream, now: () => clock, lineInterval: 1e9 })
+    progress.start('internalize', 30, 'steps')
+    progress.advance(20, 0)
+    clock = 10_000
+    progress.advance(1, 500)
+    progress.end()
+    expect(stream.text).toContain(
+      '21/30 steps (70 %), 10.0 s/step, 50.0 tokens/s, 10 s elapsed, 1 min 30 s left',
+    )
+  })
+
   it('follows the last minute, and closes a phase that the next one interrupts', () => {
     const stream = new Sink(false)
     let clock = 0
