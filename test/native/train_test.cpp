@@ -153,9 +153,10 @@ void check_slopes(const std::string& what, const ParameterLayout& layout, float*
   norm = std::sqrt(norm);
   std::vector<float> direction(gradient.size());
   for (size_t i = 0; i < gradient.size(); ++i) direction[i] = float(double(gradient[i]) / norm);
-  // fp32 forwards: the loss is good to about 1e-6, so a slope over 2 h = 8e-3 to about 2e-4, beside h^2 terms
-  const double along = slope(values, direction, 4e-3, loss);
-  expect(std::fabs(along - norm) <= 3e-4 + 3e-3 * norm, what + ": slope along the gradient is " + std::to_string(along) +
+  // Larger steps cross the clip's kinks. fp32 forwards give the mean loss to a few 1e-7, a slope over 2 h to 3e-4.
+  constexpr double h = 1e-3;
+  const double along = slope(values, direction, h, loss);
+  expect(std::fabs(along - norm) <= 5e-4 + 5e-4 * norm, what + ": slope along the gradient is " + std::to_string(along) +
                                                              ", its norm " + std::to_string(norm));
   for (const Parameter& p : layout.entries) {
     std::fill(direction.begin(), direction.end(), 0.0f);
@@ -168,8 +169,8 @@ void check_slopes(const std::string& what, const ParameterLayout& layout, float*
       direction[size_t(i)] = float(double(direction[size_t(i)]) / std::sqrt(length));
       want += double(direction[size_t(i)]) * double(gradient[size_t(i)]);
     }
-    const double got = slope(values, direction, 4e-3, loss);
-    expect(std::fabs(got - want) <= 3e-4 + 3e-3 * norm, what + ", " + p.name + ": slope " + std::to_string(got) +
+    const double got = slope(values, direction, h, loss);
+    expect(std::fabs(got - want) <= 5e-4 + 5e-4 * norm, what + ", " + p.name + ": slope " + std::to_string(got) +
                                                              ", gradient says " + std::to_string(want));
   }
 }
