@@ -32,8 +32,8 @@ struct DTypeName {
   DType dtype;
   uint64_t bytes;
 };
-constexpr DTypeName kDTypes[] = {{"F32", DType::kF32, 4},   {"F16", DType::kF16, 2}, {"BF16", DType::kBF16, 2},
-                                 {"F64", DType::kF64, 8},   {"I64", DType::kI64, 8}, {"I32", DType::kI32, 4},
+constexpr DTypeName kDTypes[] = {{"F32", DType::kF32, 4}, {"F16", DType::kF16, 2}, {"BF16", DType::kBF16, 2},
+                                 {"F64", DType::kF64, 8}, {"I64", DType::kI64, 8}, {"I32", DType::kI32, 4},
                                  {"U8", DType::kU8, 1}};
 
 // A name from the file as it may appear in a one-line message.
@@ -46,7 +46,11 @@ std::string printable(const std::string& text) {
 bool valid_utf8(const std::string& s) {
   for (size_t i = 0; i < s.size();) {
     const uint8_t c = uint8_t(s[i]);
-    const int extra = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : -1;
+    const int extra = c < 0x80                ? 0
+                      : c >= 0xC2 && c < 0xE0 ? 1
+                      : c >= 0xE0 && c < 0xF0 ? 2
+                      : c >= 0xF0 && c < 0xF5 ? 3
+                                              : -1;
     if (extra < 0 || i + size_t(extra) >= s.size()) return false;
     uint32_t code = extra == 0 ? c : c & (0x3Fu >> extra);
     for (int k = 1; k <= extra; ++k) {
@@ -255,10 +259,11 @@ void check_extents(const HeaderParser& parser, const std::map<std::string, Entry
     const Entry& e = item.second;
     uint64_t bytes = e.dtype->bytes;
     for (const int64_t n : e.shape)
-      if (__builtin_mul_overflow(bytes, uint64_t(n), &bytes)) parser.fail("the shape of " + printable(item.first) + " overflows");
+      if (__builtin_mul_overflow(bytes, uint64_t(n), &bytes))
+        parser.fail("the shape of " + printable(item.first) + " overflows");
     if (e.end < e.begin || e.end - e.begin != bytes)
-      parser.fail("tensor " + printable(item.first) + " takes " + std::to_string(bytes) + " bytes, its data_offsets say [" +
-                  std::to_string(e.begin) + ", " + std::to_string(e.end) + "]");
+      parser.fail("tensor " + printable(item.first) + " takes " + std::to_string(bytes) +
+                  " bytes, its data_offsets say [" + std::to_string(e.begin) + ", " + std::to_string(e.end) + "]");
     if (e.end > data_bytes) parser.fail("tensor " + printable(item.first) + " ends after the file (truncated?)");
     order.push_back(&item);
   }
@@ -316,8 +321,8 @@ void TensorView::to_float(float* out) const {
     case DType::kF64:
       return convert<double>(out, data, n, [](double v) { return float(v); });
     default:
-      throw Error("RR_BAD_DTYPE", "a tensor of whole numbers was read as weights", "F32, F16, BF16 or F64", "I64, I32 or U8",
-                  "store the weights in a floating-point format");
+      throw Error("RR_BAD_DTYPE", "a tensor of whole numbers was read as weights", "F32, F16, BF16 or F64",
+                  "I64, I32 or U8", "store the weights in a floating-point format");
   }
 }
 
@@ -338,7 +343,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_uniq
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block us
   if (fd < 0)
     throw Error("RR_FILE_NOT_FOUND", path + " cannot be opened", "a readable file", strerror(errno), "check the path");
-  struct stat info {};
+  struct stat info{};
   const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   impl_->size = regular ? size_t(info.st_size) : 0;
   void* map = impl_->size >= 8 ? mmap(nullptr, impl_->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
@@ -353,7 +358,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_uniq
   memcpy(&header, bytes, 8);
   if (header > kMaxHeader) refuse("header of " + std::to_string(header) + " bytes, at most 100000000 are read");
   if (header > impl_->size - 8)
-    refuse("header of " + std::to_string(header) + " bytes in a file of " + std::to_string(impl_->size) + " (truncated?)");
+    refuse("header of " + std::to_string(header) + " bytes in a file of " + std::to_string(impl_->size) +
+           " (truncated?)");
   HeaderParser parser(path, bytes + 8, size_t(header));
   std::map<std::string, Entry> entries;
   parser.parse(entries, impl_->metadata);

@@ -49,12 +49,14 @@ std::string header_text(const std::vector<TensorToWrite>& tensors, const std::ma
       shape += (shape.empty() ? "" : ",") + std::to_string(n);
     }
     const uint64_t end = at + bytes;
-    out += quoted(t.name) + ":{\"dtype\":\"F32\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(at) + "," +
-           std::to_string(end) + "]},";
+    out += quoted(t.name) + ":{\"dtype\":\"F32\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(at) +
+           "," + std::to_string(end) + "]},";
     at = end;
   }
-  if (out.size() > 1) out.back() = '}';
-  else out += '}';
+  if (out.size() > 1)
+    out.back() = '}';
+  else
+    out += '}';
   out.resize((out.size() + 7) / 8 * 8, ' ');  // tensors begin at a multiple of 8 bytes
   return out;
 }

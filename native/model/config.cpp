@@ -48,8 +48,8 @@ void validate(const ModelConfig& c) {
   positive("number of heads", c.heads);
   positive("number of key/value heads", c.kv_heads);
   positive("head dimension", c.head_dim);
-  require(c.heads % c.kv_heads == 0, "heads must share key/value heads evenly", "a divisor of " + std::to_string(c.heads),
-          std::to_string(c.kv_heads) + " key/value heads");
+  require(c.heads % c.kv_heads == 0, "heads must share key/value heads evenly",
+          "a divisor of " + std::to_string(c.heads), std::to_string(c.kv_heads) + " key/value heads");
   require(c.head_dim % 2 == 0, "rotary positions turn pairs", "an even head dimension", std::to_string(c.head_dim));
   require(c.rms_eps >= 0 && std::isfinite(c.rms_eps), "epsilon of RMSNorm", "0 or more", std::to_string(c.rms_eps));
   require(c.rope_theta > 0 && std::isfinite(c.rope_theta), "base of the rotary angles", "more than 0",

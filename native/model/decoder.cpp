@@ -34,7 +34,8 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
           std::to_string(id), "the tokenizer belongs to another model");
   for (const int32_t p : batch.positions)
     check(p >= 0 && p < model.rope_positions(), "RR_PROMPT_TOO_LONG", "a position of the sequence",
-          "0 to " + std::to_string(model.rope_positions() - 1), std::to_string(p), "shorten the prompt or the completion");
+          "0 to " + std::to_string(model.rope_positions() - 1), std::to_string(p),
+          "shorten the prompt or the completion");
   int64_t row = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const Segment& s = batch.segments[i];
@@ -44,8 +45,9 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
   }
   check(row == t, "RR_SHAPE_MISMATCH", "rows of a batch's segments", std::to_string(t), std::to_string(row));
   for (const Adapter* a : {adapters.frozen, adapters.trained})
-    check(!a || a->fits(c), "RR_SHAPE_MISMATCH", "the adapter was made for another model", c.family + " of these widths",
-          "other layers or widths", "use the base model named in the adapter's configuration");
+    check(!a || a->fits(c), "RR_SHAPE_MISMATCH", "the adapter was made for another model",
+          c.family + " of these widths", "other layers or widths",
+          "use the base model named in the adapter's configuration");
 }
 
 // One layer's worth of keys and values, lent to every layer in turn. Zeroed: the places after a
@@ -125,8 +127,8 @@ void decoder_backward(const Context& context, const Model& model, const AdapterS
   };
 
   float* dx = context.scratch->floats("decoder.dx", t * c.hidden);
-  kernels.rmsnorm_backward(context, dx, parameter("model.norm.weight"), dhidden, saved.x_final.data(), model.final_norm(),
-                           saved.inv_rms_final.data(), t, c.hidden, false);
+  kernels.rmsnorm_backward(context, dx, parameter("model.norm.weight"), dhidden, saved.x_final.data(),
+                           model.final_norm(), saved.inv_rms_final.data(), t, c.hidden, false);
 
   KvBlocks kv;
   if (saved.recompute) kv = lend_kv(context, c, batch);

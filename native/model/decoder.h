@@ -40,7 +40,8 @@ struct Activations {
   bool recompute = false;
   float dropout = 0;  // on the inputs of adapted linears; masks by Philox(dropout_seed, layer * 4 + input, element)
   uint64_t dropout_seed = 0;
-  int64_t first_row = 0;  // row number of this batch's first row within the step: keeps masks apart across micro-batches
+  int64_t first_row =
+      0;  // row number of this batch's first row within the step: keeps masks apart across micro-batches
   struct Layer {
     Buffer x, inv_rms_1, q, k, v, q_raw, k_raw, inv_rms_q, inv_rms_k, attention, lse, x_mid, inv_rms_2, gate, up;
     Buffer u[kLinears];  // (T, r): the trained adapter's low-rank products
@@ -56,8 +57,8 @@ struct Gradients {
 };
 
 // hidden (T, H) after the final norm. kv: blocks the batch's keys are appended to. saved: null outside training.
-void decoder_forward(const Context&, const Model&, const AdapterStack&, const Batch&, const KvBlocks& kv,
-                     float* hidden, Activations* saved);
+void decoder_forward(const Context&, const Model&, const AdapterStack&, const Batch&, const KvBlocks& kv, float* hidden,
+                     Activations* saved);
 // Training's forward: keys and values in scratch, activations kept.
 void decoder_forward_train(const Context&, const Model&, const AdapterStack&, const Batch&, float* hidden,
                            Activations& saved);

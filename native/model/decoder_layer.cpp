@@ -77,7 +77,8 @@ class LayerPass {
     const int64_t width = weights.linear[which].in;
     const bool separate = dx && has_dropout() && adapted(terms, count);
     float* dx_lora = separate ? scratch("decoder.dx_lora", width) : nullptr;
-    linear_lora_backward(context, dx, dx_lora, accumulate, dy, x, x_lora, weights.linear[which], terms, count, wanted, rows);
+    linear_lora_backward(context, dx, dx_lora, accumulate, dy, x, x_lora, weights.linear[which], terms, count, wanted,
+                         rows);
     if (separate) {  // the adapters saw masked inputs
       mask(dx_lora, dx_lora, input, width);
       kernels.add(context, dx, dx_lora, rows * width);
@@ -85,7 +86,7 @@ class LayerPass {
   }
 
   // Where a norm's or bias's gradient goes: null when the base is frozen.
-  float* vector_gradient(const Gradients& gradients, int64_t LayerOffsets::*which) const {
+  float* vector_gradient(const Gradients& gradients, int64_t LayerOffsets::* which) const {
     return gradients.model ? gradients.model + call_.model.offsets(call_.layer).*which : nullptr;
   }
 
@@ -179,7 +180,8 @@ void layer_forward(const LayerCall& call, float* x, Activations::Layer* saved) {
   kernels.attention_forward(context, attention, keep(&s.lse, "decoder.lse", config.heads), q, call.kv, tree.data(),
                             int64_t(tree.size()), pass.attention_shape());
   float* y = pass.scratch("decoder.y", h);
-  pass.linear(kO, y, attention, pass.adapter_input(attention, kAttentionOutput, pass.query_width, "decoder.dropped"), u);
+  pass.linear(kO, y, attention, pass.adapter_input(attention, kAttentionOutput, pass.query_width, "decoder.dropped"),
+              u);
   kernels.add(context, x, y, t * h);
 
   // n = norm(x)
@@ -240,17 +242,17 @@ void attention_block_backward(const LayerPass& pass, const LayerCall& call, floa
   float* dk = pass.scratch("decoder.dk", pass.key_width);
   float* dv = pass.scratch("decoder.dv", pass.key_width);
   const std::vector<Segment>& tree = call.batch.segments;
-  kernels.attention_backward(context, dq, dk, dv, dattention, attention, s.lse.data(), s.q.data(), s.k.data(), s.v.data(),
-                             tree.data(), int64_t(tree.size()), pass.attention_shape());
+  kernels.attention_backward(context, dq, dk, dv, dattention, attention, s.lse.data(), s.q.data(), s.k.data(),
+                             s.v.data(), tree.data(), int64_t(tree.size()), pass.attention_shape());
   pass.rope(dq, config.heads, true);
   pass.rope(dk, config.kv_heads, true);
   if (config.qk_norm) {
     float* dq_raw = pass.scratch("decoder.dq_raw", pass.query_width);
     float* dk_raw = pass.scratch("decoder.dk_raw", pass.key_width);
-    kernels.rmsnorm_backward(context, dq_raw, pass.vector_gradient(gradients, &LayerOffsets::q_norm), dq, s.q_raw.data(),
-                             w.q_norm, s.inv_rms_q.data(), t * config.heads, config.head_dim, false);
-    kernels.rmsnorm_backward(context, dk_raw, pass.vector_gradient(gradients, &LayerOffsets::k_norm), dk, s.k_raw.data(),
-                             w.k_norm, s.inv_rms_k.data(), t * config.kv_heads, config.head_dim, false);
+    kernels.rmsnorm_backward(context, dq_raw, pass.vector_gradient(gradients, &LayerOffsets::q_norm), dq,
+                             s.q_raw.data(), w.q_norm, s.inv_rms_q.data(), t * config.heads, config.head_dim, false);
+    kernels.rmsnorm_backward(context, dk_raw, pass.vector_gradient(gradients, &LayerOffsets::k_norm), dk,
+                             s.k_raw.data(), w.k_norm, s.inv_rms_k.data(), t * config.kv_heads, config.head_dim, false);
     dq = dq_raw;
     dk = dk_raw;
   }

@@ -155,6 +155,9 @@ std::unique_ptr<Adapter> Adapter::clone() const {
 }
 
 std::unique_ptr<Adapter> Adapter::concatenate(const ModelConfig& model, const Adapter& first, const Adapter& second) {
+  for (const Adapter* part : {&first, &second})
+    check(part->fits(model), "RR_SHAPE_MISMATCH", "an adapter made for another model cannot be concatenated",
+          model.family + " of the base's widths", "other layers or widths");
   LoraConfig lora;
   lora.rank = first.config().rank + second.config().rank;
   lora.alpha = float(lora.rank);
@@ -185,13 +188,15 @@ void load_adapter_values(Adapter& adapter, const std::string& path) {
   const SafetensorsFile file(path);
   for (const Parameter& p : adapter.layout().entries) {
     const auto found = file.tensors().find(p.name);
-    check(found != file.tensors().end(), "RR_MISSING_TENSOR", path + " does not hold " + p.name, shape_text(p.rows, p.cols),
-          "nothing", "adapter_config.json belongs to another adapter or another base model");
+    check(found != file.tensors().end(), "RR_MISSING_TENSOR", path + " does not hold " + p.name,
+          shape_text(p.rows, p.cols), "nothing",
+          "adapter_config.json belongs to another adapter or another base model");
     const TensorView& view = found->second;
     std::string got;
     for (const int64_t n : view.shape) got += (got.empty() ? "" : ", ") + std::to_string(n);
     check(view.shape == std::vector<int64_t>{p.rows, p.cols}, "RR_SHAPE_MISMATCH", "shape of " + p.name,
-          shape_text(p.rows, p.cols), "[" + got + "]", "adapter_config.json belongs to another adapter or another base model");
+          shape_text(p.rows, p.cols), "[" + got + "]",
+          "adapter_config.json belongs to another adapter or another base model");
   }
   for (const auto& [name, view] : file.tensors()) {
     bool known = false;
@@ -203,8 +208,8 @@ void load_adapter_values(Adapter& adapter, const std::string& path) {
     float* out = adapter.values() + p.offset;
     file.tensors().at(p.name).to_float(out);
     for (int64_t i = 0; i < p.size(); ++i)
-      check(std::fabs(out[i]) <= FLT_MAX, "RR_NON_FINITE_WEIGHTS", p.name + " holds values that are not finite", "finite weights",
-            "NaN or infinity", "export the adapter again");
+      check(std::fabs(out[i]) <= FLT_MAX, "RR_NON_FINITE_WEIGHTS", p.name + " holds values that are not finite",
+            "finite weights", "NaN or infinity", "export the adapter again");
   }
 }
 

@@ -35,8 +35,9 @@ class Adapter {
 
   const LoraConfig& config() const;
   bool fits(const ModelConfig&) const;  // same layers and widths
-  const ParameterLayout& layout() const;  // PEFT names: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-  float* values();                        // flat, layout().total floats
+  const ParameterLayout& layout()
+      const;        // PEFT names: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+  float* values();  // flat, layout().total floats
   const float* values() const;
   void refresh(const Context&);  // packs the panels again; call after values() changed
   // Throws RR_ADAPTER_NOT_READY before the first refresh().

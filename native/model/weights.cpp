@@ -176,7 +176,7 @@ void Model::Impl::pack_backward(const Context& context, const Slot& s, const flo
   buffer.resize(panel_floats(panel, out, in));
   context.kernels->pack(context, buffer.data(), w, out, in, in, 1);
   (s.role == Role::kHead ? head_backward : layers[size_t(s.layer)].linear[s.linear].backward) = {buffer.data(),
-                                                                                                out * panel};
+                                                                                                 out * panel};
 }
 
 // Brings one tensor's row-major values to where the decoder reads them.
@@ -264,8 +264,8 @@ std::map<std::string, const TensorView*> gather(const std::vector<std::unique_pt
   std::map<std::string, const TensorView*> out;
   for (size_t f = 0; f < files.size(); ++f)
     for (const auto& [name, view] : files[f]->tensors())
-      check(out.emplace(name, &view).second, "RR_UNEXPECTED_TENSOR", name + " is stored in more than one weight file", "one",
-            "again in " + paths[f], "remove the file that does not belong to the model");
+      check(out.emplace(name, &view).second, "RR_UNEXPECTED_TENSOR", name + " is stored in more than one weight file",
+            "one", "again in " + paths[f], "remove the file that does not belong to the model");
   return out;
 }
 
@@ -278,7 +278,8 @@ void check_finite(const float* values, const Parameter& p) {
 
 }  // namespace
 
-std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& config, const std::vector<std::string>& files) {
+std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& config,
+                                   const std::vector<std::string>& files) {
   std::unique_ptr<Model> model(new Model);
   model->impl_ = std::make_unique<Impl>(context, config);
   Impl& m = *model->impl_;
@@ -290,17 +291,19 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& co
   for (const Parameter& p : m.layout.entries) {
     const std::vector<int64_t> shape = p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols};
     const auto found = tensors.find(p.name);
-    check(found != tensors.end(), "RR_MISSING_TENSOR", "the weight files do not hold " + p.name, shape_text(shape), "nothing",
-          "a shard is missing, or config.json belongs to another model");
+    check(found != tensors.end(), "RR_MISSING_TENSOR", "the weight files do not hold " + p.name, shape_text(shape),
+          "nothing", "a shard is missing, or config.json belongs to another model");
     check(found->second->shape == shape, "RR_SHAPE_MISMATCH", "shape of " + p.name, shape_text(shape),
           shape_text(found->second->shape), "config.json belongs to another model");
     views.push_back(found->second);
     tensors.erase(found);
   }
   for (const auto& [name, view] : tensors) {
-    const bool harmless = name.find("rotary_emb.inv_freq") != std::string::npos || (config.tied_head && name == "lm_head.weight");
-    check(harmless, "RR_UNEXPECTED_TENSOR", "the weight files hold " + name + ", which a " + config.family + " decoder has not",
-          "", shape_text(view->shape), "config.json belongs to another model, or its architecture is not supported");
+    const bool harmless =
+        name.find("rotary_emb.inv_freq") != std::string::npos || (config.tied_head && name == "lm_head.weight");
+    check(harmless, "RR_UNEXPECTED_TENSOR",
+          "the weight files hold " + name + ", which a " + config.family + " decoder has not", "",
+          shape_text(view->shape), "config.json belongs to another model, or its architecture is not supported");
   }
   m.fill(context, [&](size_t entry, float* out) {
     views[entry]->to_float(out);
@@ -309,7 +312,8 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& co
   return model;
 }
 
-std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config, uint64_t seed, float deviation) {
+std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config, uint64_t seed,
+                                     float deviation) {
   std::unique_ptr<Model> model(new Model);
   model->impl_ = std::make_unique<Impl>(context, config);
   Impl& m = *model->impl_;
@@ -344,7 +348,9 @@ bool Model::trainable() const { return impl_->trainable; }
 const ParameterLayout& Model::layout() const { return impl_->layout; }
 const LayerOffsets& Model::offsets(int64_t l) const { return impl_->offsets[size_t(l)]; }
 float* Model::values() { return impl_->trainable ? impl_->master.data() : nullptr; }
-const char* Model::head_name() const { return impl_->config.tied_head ? "model.embed_tokens.weight" : "lm_head.weight"; }
+const char* Model::head_name() const {
+  return impl_->config.tied_head ? "model.embed_tokens.weight" : "lm_head.weight";
+}
 
 // ---- training -------------------------------------------------------------------------------------
 
@@ -398,7 +404,8 @@ void Model::save(const std::string& file) const {
   }
   std::vector<TensorToWrite> tensors;
   for (const Parameter& p : m.layout.entries)
-    tensors.push_back({p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols}, flat + p.offset});
+    tensors.push_back(
+        {p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols}, flat + p.offset});
   write_safetensors(file, tensors, {{"format", "pt"}});
 }
 

@@ -48,13 +48,13 @@ class Model {
 
   // Full-parameter mode: one flat master of every weight under its checkpoint name (a tied head is
   // one parameter, model.embed_tokens.weight). Decay on 2-D weights only.
-  void make_trainable(const Context&);    // idempotent; builds the master from the packed weights
+  void make_trainable(const Context&);  // idempotent; builds the master from the packed weights
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always
   const LayerOffsets& offsets(int64_t l) const;
-  const char* head_name() const;          // the parameter that head_backward's dhead belongs to
-  float* values();                        // null unless trainable
-  void refresh(const Context&);           // packs everything from the master
+  const char* head_name() const;             // the parameter that head_backward's dhead belongs to
+  float* values();                           // null unless trainable
+  void refresh(const Context&);              // packs everything from the master
   void save(const std::string& file) const;  // safetensors fp32 from the master or the packed weights
 
  private:

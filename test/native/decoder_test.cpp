@@ -22,7 +22,8 @@ std::vector<Example> apart(const Example& e) {
   for (const Segment& s : e.batch.segments) {
     const auto from = size_t(s.row_begin), to = size_t(s.row_begin + s.rows);
     Example one;
-    append(one, {e.batch.ids.begin() + from, e.batch.ids.begin() + to}, {e.weights.begin() + from, e.weights.begin() + to});
+    append(one, {e.batch.ids.begin() + from, e.batch.ids.begin() + to},
+           {e.weights.begin() + from, e.weights.begin() + to});
     out.push_back(one);
   }
   return out;
@@ -110,16 +111,19 @@ RR_TEST("decoder: dropout masks the adapters' input in forward and backward") {
   pass.run(context, *model, {nullptr, trained.get()}, example, options);
 
   const int64_t t = example.batch.rows();
-  const int64_t widths[4] = {config.hidden, int64_t(config.heads) * config.head_dim, config.hidden, config.intermediate};
+  const int64_t widths[4] = {config.hidden, int64_t(config.heads) * config.head_dim, config.hidden,
+                             config.intermediate};
   std::vector<std::vector<float>> masks;
   for (int64_t stream = 0; stream < config.layers * 4; ++stream) {
     const int64_t width = widths[stream % 4];
     masks.emplace_back(size_t(t * width), 1.0f);
-    context.context.kernels->dropout(context, masks.back().data(), masks.back().data(), options.first_row * width, t * width,
-                                     options.dropout, options.dropout_seed, uint64_t(stream));
+    context.context.kernels->dropout(context, masks.back().data(), masks.back().data(), options.first_row * width,
+                                     t * width, options.dropout, options.dropout_seed, uint64_t(stream));
   }
-  ReferenceDecoder reference{config, tensors_of(model->layout(), model->values()), {ReferenceAdapter(*trained)},
-                             [&](int stream, int64_t i) { return double(masks[size_t(stream)][size_t(i)]); }};
+  ReferenceDecoder reference{
+      config, tensors_of(model->layout(), model->values()), {ReferenceAdapter(*trained)}, [&](int stream, int64_t i) {
+        return double(masks[size_t(stream)][size_t(i)]);
+      }};
   const Doubles want = reference.logprobs(example.batch.ids);
   expect_close(pass.logprobs.data(), want.data(), t - 1, 1e-5, 2e-6, "log-probs with dropout");
   const auto loss = [&] { return reference_loss(reference, example); };
@@ -252,7 +256,8 @@ RR_TEST("decoder: a prefix shared by a tree of segments equals copies of it") {
       // 1e-5: the softmax's sum runs over differently cut key tiles
       const auto same = [&](const std::vector<float>& a, const std::vector<float>& b, const char* of) {
         const Doubles want = to_double(b);
-        expect_close(a.data(), want.data(), int64_t(want.size()), 1e-5 * std::max(1.0, largest(b.data(), int64_t(b.size()))), 1e-5,
+        expect_close(a.data(), want.data(), int64_t(want.size()),
+                     1e-5 * std::max(1.0, largest(b.data(), int64_t(b.size()))), 1e-5,
                      family.name + ", " + kernels->name + ", " + of);
       };
       same(shared.adapter, unshared.adapter, "adapter gradient");
@@ -356,6 +361,13 @@ RR_TEST("decoder: a batch that would index out of bounds is refused") {
   expect_error("RR_PROMPT_TOO_LONG", "a position beyond the last", [&] { forward(0, 64, s.stack); });
   const auto other = tiny_adapter(s.context, families().back().config, 4, 42);
   expect_error("RR_SHAPE_MISMATCH", "another model's adapter", [&] { forward(0, 0, {other.get(), nullptr}); });
+  expect_error("RR_SHAPE_MISMATCH", "a concatenation across models",
+               [&] { Adapter::concatenate(s.config, *s.trained, *other); });
+  const auto forward_only = Model::random(s.context, s.config, 1, 0.1f);
+  expect_error("RR_NOT_TRAINABLE", "a backward without transposed panels", [&] {
+    Activations saved;
+    decoder_backward(s.context, *forward_only, {}, Batch{}, saved, hidden.data(), {});
+  });
   const auto unpacked = tiny_adapter(s.context, s.config, 4, 43);
   unpacked->initialise(1);
   expect_error("RR_ADAPTER_NOT_READY", "an adapter not refreshed", [&] { forward(0, 0, {unpacked.get(), nullptr}); });

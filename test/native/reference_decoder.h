@@ -81,7 +81,8 @@ struct ReferenceDecoder {
   }
 
   Doubles linear(const Doubles& x, int64_t t, int64_t l, Linear which, int input) const {
-    const std::string name = "model.layers." + std::to_string(l) + (which <= kO ? ".self_attn." : ".mlp.") + kLinearNames[which];
+    const std::string name =
+        "model.layers." + std::to_string(l) + (which <= kO ? ".self_attn." : ".mlp.") + kLinearNames[which];
     const int64_t in = linear_in(config, which), out = linear_out(config, which);
     Doubles y(size_t(t * out));
     multiply(y, x, tensors.at(name + ".weight"), t, in, out, 1);

@@ -24,17 +24,19 @@ std::string with_header(const std::string& header, size_t data_bytes) {
   return out + header + std::string(data_bytes, '\1');
 }
 
-std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, int64_t begin, int64_t end) {
-  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(begin) +
-         "," + std::to_string(end) + "]}";
+std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, int64_t begin,
+                   int64_t end) {
+  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape + "],\"data_offsets\":[" +
+         std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 
 RR_TEST("safetensors: written tensors and metadata are read back") {
   const TemporaryFolder folder;
   const std::string path = folder / "a.safetensors";
   const std::vector<float> a = {1, -2, 3.5f, 4, 5, 6}, b = {7}, none;
-  write_safetensors(path, {{"layer.a", {2, 3}, a.data()}, {"quote \" \\ \n\xC3\xA9", {}, b.data()}, {"empty", {0, 4}, none.data()}},
-                    {{"format", "pt"}, {"note", "two\nlines"}});
+  write_safetensors(
+      path, {{"layer.a", {2, 3}, a.data()}, {"quote \" \\ \n\xC3\xA9", {}, b.data()}, {"empty", {0, 4}, none.data()}},
+      {{"format", "pt"}, {"note", "two\nlines"}});
   expect(!std::filesystem::exists(path + ".tmp"), "the temporary is gone");
   const SafetensorsFile file(path);
   expect(file.tensors().size() == 3 && file.metadata().at("note") == "two\nlines", "names and metadata");
@@ -43,7 +45,8 @@ RR_TEST("safetensors: written tensors and metadata are read back") {
   std::vector<float> read = nans(6);
   view.to_float(read.data());
   expect_same_bits(read.data(), a.data(), 6, "values");
-  expect(file.tensors().at("quote \" \\ \n\xC3\xA9").elements() == 1 && file.tensors().at("empty").elements() == 0, "scalar and empty");
+  expect(file.tensors().at("quote \" \\ \n\xC3\xA9").elements() == 1 && file.tensors().at("empty").elements() == 0,
+         "scalar and empty");
   write_safetensors(path, {{"b", {1}, b.data()}});  // replaces
   expect(SafetensorsFile(path).tensors().count("b") == 1, "replaced");
 }
@@ -56,7 +59,8 @@ RR_TEST("safetensors: half and double precision are converted exactly") {
   const double wide[] = {1.0 / 3};
   const int64_t whole[] = {3};
   std::string bytes = with_header("{" + tensor("h", "F16", "8", 0, 16) + "," + tensor("b", "BF16", "4", 16, 24) + "," +
-                                      tensor("d", "F64", "1", 24, 32) + "," + tensor("i", "I64", "1", 32, 40) + "}   ", 0);
+                                      tensor("d", "F64", "1", 24, 32) + "," + tensor("i", "I64", "1", 32, 40) + "}   ",
+                                  0);
   bytes.append(reinterpret_cast<const char*>(half), 16).append(reinterpret_cast<const char*>(brain), 8);
   bytes.append(reinterpret_cast<const char*>(wide), 8).append(reinterpret_cast<const char*>(whole), 8);
   write_bytes(path, bytes);
@@ -117,14 +121,17 @@ std::vector<Malformed> malformed() {
       {"negative dimension", with(tensor("a", "F32", "-1", 0, 4), 4), "not negative"},
       {"fraction", with(tensor("a", "F32", "1.0", 0, 4), 4), "expected ']'"},
       {"leading zero", with(tensor("a", "F32", "01", 0, 4), 4), "begins with 0"},
-      {"huge offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}", 4), "too large"},
+      {"huge offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}", 4),
+       "too large"},
       {"one offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}", 4), "two data_offsets"},
       {"three offsets", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}", 4), "longer than 2"},
       {"unknown dtype", with(tensor("a", "F8_E4M3", "4", 0, 4), 4), "not supported"},
       {"no dtype", with("\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}", 4), "lacks"},
       {"no shape", with("\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}", 4), "lacks"},
-      {"unknown field", with("\"a\":{\"dtype\":\"F32\",\"kind\":[],\"shape\":[1],\"data_offsets\":[0,4]}", 4), "unknown field"},
-      {"field twice", with("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", 4), "duplicate field"},
+      {"unknown field", with("\"a\":{\"dtype\":\"F32\",\"kind\":[],\"shape\":[1],\"data_offsets\":[0,4]}", 4),
+       "unknown field"},
+      {"field twice", with("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", 4),
+       "duplicate field"},
       {"name twice", with(a + "," + tensor("a", "F32", "1", 8, 12), 12), "duplicate tensor"},
       {"name twice, once escaped", with(a + "," + tensor("\\u0061", "F32", "1", 8, 12), 12), "duplicate tensor"},
       {"metadata twice", with("\"__metadata__\":{},\"__metadata__\":{}", 0), "duplicate name"},
@@ -157,7 +164,8 @@ RR_TEST("safetensors: every malformed file is refused in one line that says why"
     } catch (const Error& error) {
       const std::string text = error.what();
       expect(error.code == "RR_BAD_SAFETENSORS", std::string(m.name) + ": code " + error.code);
-      expect(text.find(m.reason) != std::string::npos, std::string(m.name) + ": says '" + text + "', not '" + m.reason + "'");
+      expect(text.find(m.reason) != std::string::npos,
+             std::string(m.name) + ": says '" + text + "', not '" + m.reason + "'");
       expect(text.find('\n') == std::string::npos && text.size() < 400, std::string(m.name) + ": not one short line");
       continue;
     }
@@ -170,15 +178,17 @@ RR_TEST("safetensors: every malformed file is refused in one line that says why"
 RR_TEST("safetensors: cut and altered files never read out of bounds") {
   const TemporaryFolder folder;
   const std::string path = folder / "altered.safetensors";
-  const std::string whole =
-      with_header("{\"__metadata__\":{\"format\":\"pt\"}," + tensor("a", "F32", "2,3", 0, 24) + "," + tensor("b", "F16", "4", 24, 32) + "}", 32);
+  const std::string whole = with_header("{\"__metadata__\":{\"format\":\"pt\"}," + tensor("a", "F32", "2,3", 0, 24) +
+                                            "," + tensor("b", "F16", "4", 24, 32) + "}",
+                                        32);
   const auto attempt = [&](const std::string& bytes) {
     write_bytes(path, bytes);
     try {
       const SafetensorsFile file(path);
       for (const auto& [name, view] : file.tensors()) {
         std::vector<float> out(static_cast<size_t>(view.elements()));
-        if (view.dtype != DType::kI64 && view.dtype != DType::kI32 && view.dtype != DType::kU8) view.to_float(out.data());
+        if (view.dtype != DType::kI64 && view.dtype != DType::kI32 && view.dtype != DType::kU8)
+          view.to_float(out.data());
       }
       return true;
     } catch (const Error&) {
@@ -186,7 +196,8 @@ RR_TEST("safetensors: cut and altered files never read out of bounds") {
     }
   };
   expect(attempt(whole), "the whole file is read");
-  for (size_t n = 0; n < whole.size(); ++n) expect(!attempt(whole.substr(0, n)), "cut to " + std::to_string(n) + " bytes: accepted");
+  for (size_t n = 0; n < whole.size(); ++n)
+    expect(!attempt(whole.substr(0, n)), "cut to " + std::to_string(n) + " bytes: accepted");
   for (size_t at = 0; at < whole.size() - 32; ++at)
     for (const char c : {'0', '9', '"', ' ', '\x80'}) {
       std::string altered = whole;
@@ -216,7 +227,8 @@ RR_TEST("safetensors: only regular files are opened, and a failed write leaves n
          "a folder that is not there");
   const std::string occupied = folder / "occupied";  // rename onto a folder fails after the write
   std::filesystem::create_directories(occupied + "/inside");
-  expect(code_of([&] { write_safetensors(occupied, {{"a", {1}, &value}}); }) == "RR_WRITE_FAILED", "a folder in the way");
+  expect(code_of([&] { write_safetensors(occupied, {{"a", {1}, &value}}); }) == "RR_WRITE_FAILED",
+         "a folder in the way");
   expect(!std::filesystem::exists(occupied + ".tmp"), "the temporary of a failed write is gone");
 }
 

@@ -46,8 +46,10 @@ inline std::vector<Family> families() {
   qwen3.qk_norm = true;
   qwen3.head_dim = 10;
   qwen3.rms_eps = 1e-6f;
-  return {{"llama", base},     {"llama, all biases, tied", biased}, {"llama3 rope", scaled}, {"linear rope", linear},
-          {"mistral", mistral}, {"qwen2", qwen2},                    {"qwen3", qwen3}};
+  return {{"llama", base},         {"llama, all biases, tied", biased},
+          {"llama3 rope", scaled}, {"linear rope", linear},
+          {"mistral", mistral},    {"qwen2", qwen2},
+          {"qwen3", qwen3}};
 }
 
 // A trainable model whose norms and biases are random too.
@@ -113,7 +115,8 @@ struct PassOptions {
 struct Pass {
   std::vector<float> hidden, logprobs, adapter, model, head;
 
-  void run(const Context& context, const Model& m, const AdapterStack& stack, const Example& e, const PassOptions& o = {}) {
+  void run(const Context& context, const Model& m, const AdapterStack& stack, const Example& e,
+           const PassOptions& o = {}) {
     const int64_t t = e.batch.rows(), h = m.config().hidden, v = m.config().vocab;
     const Kernels& kernels = *context.kernels;
     Activations saved;
@@ -125,8 +128,8 @@ struct Pass {
     decoder_forward_train(context, m, stack, e.batch, hidden.data(), saved);
     std::vector<float> lse = nans(t), dhidden = nans(t * h);
     logprobs = nans(t);
-    kernels.head_forward(context, logprobs.data(), nullptr, lse.data(), nullptr, hidden.data(), m.head(), e.targets.data(), {},
-                         1, t, h, v);
+    kernels.head_forward(context, logprobs.data(), nullptr, lse.data(), nullptr, hidden.data(), m.head(),
+                         e.targets.data(), {}, 1, t, h, v);
     if (stack.trained && o.adapter_gradients) adapter.resize(size_t(stack.trained->layout().total));
     if (o.model_gradients) model.resize(size_t(m.layout().total));
     Gradients gradients;

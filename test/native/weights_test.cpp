@@ -15,7 +15,8 @@ void expect_error(const char* code, const std::string& part, Call call) {
     call();
   } catch (const Error& error) {
     expect(error.code == code, std::string("expected ") + code + ", got " + error.code + " (" + error.what() + ")");
-    expect(std::string(error.what()).find(part) != std::string::npos, std::string(error.what()) + " does not name " + part);
+    expect(std::string(error.what()).find(part) != std::string::npos,
+           std::string(error.what()) + " does not name " + part);
     return;
   }
   throw Failure{std::string("expected ") + code + " about " + part + ", nothing was thrown"};
@@ -56,7 +57,8 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
     const Pass want = pass_of(context, *model, example);
 
     auto sharded = Model::load(context, family.config, {folder / "3", folder / "1", folder / "2"});
-    expect(!sharded->trainable() && sharded->values() == nullptr && !sharded->head_backward().data, "loads frozen, forward only");
+    expect(!sharded->trainable() && sharded->values() == nullptr && !sharded->head_backward().data,
+           "loads frozen, forward only");
     sharded->save(folder / "frozen");  // from panels
     model->save(folder / "master");
     auto from_panels = Model::load(context, family.config, {folder / "frozen"});
@@ -67,7 +69,8 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
       expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()), family.name + ", gradient");
     }
     sharded->make_trainable(context);
-    expect_same_bits(sharded->values(), model->values(), model->layout().total, family.name + ", master rebuilt from panels");
+    expect_same_bits(sharded->values(), model->values(), model->layout().total,
+                     family.name + ", master rebuilt from panels");
   }
 }
 
@@ -165,10 +168,12 @@ RR_TEST("adapters: PEFT names, round trip through a file, and refusals") {
   const ModelConfig config = families().back().config;
   const auto adapter = tiny_adapter(context, config, 4, 58);
   const Parameter& first = adapter->layout().entries[0];
-  expect(first.name == "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" && first.rows == 4 && first.cols == config.hidden,
+  expect(first.name == "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" && first.rows == 4 &&
+             first.cols == config.hidden,
          "first tensor is " + first.name);
   const Parameter& down = adapter->layout().at("base_model.model.model.layers.1.mlp.down_proj.lora_B.weight");
-  expect(down.rows == config.hidden && down.cols == 4 && down.offset == adapter->offset_b(1, kDown), "down_proj.lora_B");
+  expect(down.rows == config.hidden && down.cols == 4 && down.offset == adapter->offset_b(1, kDown),
+         "down_proj.lora_B");
 
   const std::string path = folder / "adapter.safetensors";
   save_adapter(*adapter, path, {{"note", "x"}});
