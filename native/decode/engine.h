@@ -43,7 +43,7 @@ std::vector<std::vector<SampleResult>> generate(const Context&, const Model&, co
                                                 const DecodeOptions&, const VocabularyBytes*, const Job&);
 
 // Next-token log-probs of whole sequences: out[s][i] = log p(ids[i + 1] | ids[0..i]) at temperature 1.
-// logits_out (optional): per sequence (length, V).
+// entropies (optional): at every position, (length). logits_out (optional): per sequence (length, V).
 std::vector<std::vector<float>> sequence_logprobs(const Context&, const Model&, const AdapterStack&,
                                                   const std::vector<std::vector<int32_t>>& sequences,
                                                   std::vector<std::vector<float>>* entropies,

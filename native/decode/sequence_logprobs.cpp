@@ -36,7 +36,7 @@ void score_sequence(const Context& context, const Model& model, const float* hid
     check(std::isfinite(lse[i]), "RR_NON_FINITE", "the model's output is not finite", "finite logits",
           std::to_string(lse[i]), "look for NaN or inf in the weights or the adapter");
   logprobs.assign(logprob.begin(), logprob.end() - 1);
-  if (entropies) entropies->assign(entropy.begin(), entropy.end() - 1);
+  if (entropies) *entropies = std::move(entropy);
 }
 
 }  // namespace

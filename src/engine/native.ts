@@ -138,6 +138,7 @@ export interface NativeAdapters {
 export interface NativeSequenceLogprobs {
   /** Per sequence (length - 1): log p(ids[i + 1] | ids[0..i]). */
   readonly logprobs: Float32Array[]
+  /** Per sequence (length), nats: of the distribution after every token. */
   readonly entropies: Float32Array[]
   /** Per sequence (length x vocab), only if asked for. */
   readonly logits: Float32Array[] | null

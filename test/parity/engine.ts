@@ -27,7 +27,8 @@ export async function openModel(path: string, config = 'config.json'): Promise<M
   if (config === 'config.json') return Model.open(path)
   const copy = mkdtempSync(join(tmpdir(), 'reasonrec-parity-'))
   try {
-    for (const name of readdirSync(path)) if (!/^config/.test(name)) copyFileSync(join(path, name), join(copy, name))
+    for (const name of readdirSync(path))
+      if (!/^config/.test(name)) copyFileSync(join(path, name), join(copy, name))
     copyFileSync(join(path, config), join(copy, 'config.json'))
     return await Model.open(copy)
   } finally {
@@ -105,10 +106,16 @@ export async function greedy(
   maxNew: number,
   repetitionPenalty: number,
 ) {
-  const script = [{ kind: 'free', maxNew, sampling: sampling({ temperature: 0, repetitionPenalty }) }] as const
-  const [[sample]] = (await generate(model, { trained }, [{ prompt, samples: [{ stream: 0n }] }], script, decoding)) as [
-    [Awaited<ReturnType<typeof generate>>[0][0]],
-  ]
+  const script = [
+    { kind: 'free', maxNew, sampling: sampling({ temperature: 0, repetitionPenalty }) },
+  ] as const
+  const [[sample]] = (await generate(
+    model,
+    { trained },
+    [{ prompt, samples: [{ stream: 0n }] }],
+    script,
+    decoding,
+  )) as [[Awaited<ReturnType<typeof generate>>[0][0]]]
   return sample!
 }
 
@@ -118,7 +125,13 @@ export async function scoreCandidates(
   prompt: readonly number[],
   candidates: readonly (readonly number[])[],
 ) {
-  const [samples] = await generate(model, { trained }, [{ prompt, samples: [{ stream: 0n }], candidates }], [], decoding)
+  const [samples] = await generate(
+    model,
+    { trained },
+    [{ prompt, samples: [{ stream: 0n }], candidates }],
+    [],
+    decoding,
+  )
   return { joint: samples![0]!.candidateJoint, mean: samples![0]!.candidateMean }
 }
 
@@ -148,7 +161,10 @@ export async function policyStep(
   }))
   const lengths = Int32Array.from(given.completions, (ids) => ids.length)
   const weights = aggregationWeights(given.loss.aggregation, lengths, given.loss.maxLength)
-  const result = await trainer.accumulatePolicy(groups, given.loss, weights, { temperature: 1, reference: {} })
+  const result = await trainer.accumulatePolicy(groups, given.loss, weights, {
+    temperature: 1,
+    reference: {},
+  })
   let offset = 0
   const spans = given.completions.map((ids) => [offset, (offset += ids.length)] as const)
   return {

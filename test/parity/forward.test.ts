@@ -1,8 +1,8 @@
 /** Logits, next-token log-probs and entropies of every reference model, alone and packed together. */
 import { join } from 'node:path'
-import { describe, it } from 'vitest'
+import { it } from 'vitest'
 import { openModel, sequenceLogprobs } from './engine.js'
-import { entries, folders, readJson, readTensors, Tally, tensor } from './reference.js'
+import { describeReference, entries, readJson, readTensors, Tally, tensor } from './reference.js'
 
 interface Manifest {
   readonly model: string
@@ -12,35 +12,27 @@ interface Manifest {
 
 const tally = new Tally('forward')
 
-for (const folder of folders()) {
-  const manifests = entries(folder, 'forward', (name) => name.endsWith('.json'))
-  describe(`forward, ${folder.name}`, () => {
-    for (const file of manifests) {
-      const manifest = readJson<Manifest>(folder.path, 'forward', file)
-      const expected = readTensors(folder.path, 'forward', file.replace(/json$/, 'safetensors'))
-      // The same weights may lie in several folders (sharded, other config styles): all must agree.
-      const stem = manifest.model
-      const variants = entries(folder, 'models', (name) => name === stem || name === `${stem}-sharded`)
-      for (const variant of variants) {
-        const configs = entries(folder, join('models', variant), (name) => /^config.*\.json$/.test(name))
-        for (const config of configs)
-          it(`${variant}, ${config}`, async () => {
-            const model = await openModel(join(folder.path, 'models', variant), config)
-            const got = await sequenceLogprobs(model, null, manifest.sequences, true)
-            manifest.sequences.forEach((_, s) => {
-              const atol = (name: string) => manifest.tensors[`seq${s}.${name}`]?.atol ?? 1e-6
-              tally.compare(`seq${s}.logits`, got.logits[s]!, tensor(expected, `seq${s}.logits`), atol('logits'))
-              tally.compare(
-                `seq${s}.next_logprob`,
-                got.logprobs[s]!,
-                tensor(expected, `seq${s}.next_logprob`),
-                atol('next_logprob'),
-              )
-              tally.compare(`seq${s}.entropy`, got.entropies[s]!, tensor(expected, `seq${s}.entropy`), atol('entropy'))
-            })
-            tally.case()
+describeReference('forward', (folder) => {
+  for (const file of entries(folder, 'forward', (name) => name.endsWith('.json'))) {
+    const manifest = readJson<Manifest>(folder.path, 'forward', file)
+    const expected = readTensors(folder.path, 'forward', file.replace(/json$/, 'safetensors'))
+    // The same weights may lie in several folders (sharded) under several config styles: all must agree.
+    const stem = manifest.model
+    for (const variant of entries(folder, 'models', (name) => name === stem || name === `${stem}-sharded`))
+      for (const config of entries(folder, join('models', variant), (name) => /^config.*\.json$/.test(name)))
+        it(`${variant}, ${config}`, async () => {
+          const model = await openModel(join(folder.path, 'models', variant), config)
+          const got = await sequenceLogprobs(model, null, manifest.sequences, true)
+          manifest.sequences.forEach((_, s) => {
+            const compare = (name: string, actual: ArrayLike<number>) => {
+              const key = `seq${s}.${name}`
+              tally.compare(key, actual, tensor(expected, key), manifest.tensors[key]?.atol ?? 1e-6)
+            }
+            compare('logits', got.logits[s]!)
+            compare('next_logprob', got.logprobs[s]!)
+            compare('entropy', got.entropies[s]!)
           })
-      }
-    }
-  })
-}
+          tally.case()
+        })
+  }
+})

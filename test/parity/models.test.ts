@@ -16,8 +16,11 @@ interface Reference {
 }
 
 const models = process.env.REASONREC_MODELS
-const names = models ? readdirSync(models).filter((name) => existsSync(join(models, name, 'reference.json'))) : []
-if (models && names.length === 0) throw new Error(`REASONREC_MODELS names ${models}, which holds no model with a reference.json`)
+const names = models
+  ? readdirSync(models).filter((name) => existsSync(join(models, name, 'reference.json')))
+  : []
+if (models && names.length === 0)
+  throw new Error(`REASONREC_MODELS names ${models}, which holds no model with a reference.json`)
 if (!models) console.log('skipped: REASONREC_MODELS is not set, no real model is compared')
 
 const tally = new Tally('real models')
@@ -32,7 +35,12 @@ describe.skipIf(!models)('real models', () => {
         const ids = [...reference.prompt_ids, ...reference.continuation_ids]
         const { logprobs, logits } = await sequenceLogprobs(model, null, [ids], true)
         // float32 against float32: about 1e-5 is usual; the folder's README asks for 1e-3.
-        tally.compare('log-probs', logprobs[0]!, [...reference.prompt_logprobs.slice(1), ...reference.continuation_logprobs] as number[], 1e-3)
+        tally.compare(
+          'log-probs',
+          logprobs[0]!,
+          [...reference.prompt_logprobs.slice(1), ...reference.continuation_logprobs] as number[],
+          1e-3,
+        )
         const first = (reference.prompt_ids.length - 1) * model.vocab
         tally.compare('logits', logits[0]!.subarray(first, first + 8), reference.first_step_logits_0_7, 1e-3)
         const got = await greedy(model, null, reference.prompt_ids, reference.continuation_ids.length, 1)

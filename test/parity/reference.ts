@@ -9,7 +9,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 
 export interface Folder {
   readonly name: string
@@ -28,6 +28,19 @@ export function folders(): Folder[] {
   if (!existsSync(join(full, 'models')) || readdirSync(full).length === 0)
     throw new Error(`REASONREC_PARITY names ${full}, which holds no reference values`)
   return [...found, { name: 'REASONREC_PARITY', path: full }]
+}
+
+/**
+ * One suite for every folder that holds the file or subfolder `part`; where none does, one skipped test
+ * that says so.
+ */
+export function describeReference(part: string, suite: (folder: Folder) => void): void {
+  const found = folders().filter(({ path }) => existsSync(join(path, part)))
+  for (const folder of found) describe(`${part}, ${folder.name}`, () => suite(folder))
+  if (found.length === 0)
+    describe(part, () =>
+      it.skip(`no reference values here: set REASONREC_PARITY to the folder that has ${part}`),
+    )
 }
 
 /** Names of the entries of a subfolder that satisfy `accept`, sorted; empty where it does not exist. */
@@ -66,7 +79,10 @@ export function readTensors(...parts: string[]): Map<string, Tensor> {
     const view = new DataView(bytes.buffer, bytes.byteOffset + 8 + headerLength + begin, end - begin)
     const read = readers[entry.dtype]
     const count = entry.shape.reduce((product, n) => product * n, 1)
-    tensors.set(name, { shape: entry.shape, data: Float64Array.from({ length: count }, (_, i) => read(view, i)) })
+    tensors.set(name, {
+      shape: entry.shape,
+      data: Float64Array.from({ length: count }, (_, i) => read(view, i)),
+    })
   }
   return tensors
 }
@@ -110,7 +126,13 @@ export class Tally {
   }
 
   /** At least `share` of the elements within `atol`. */
-  compareShare(label: string, actual: ArrayLike<number>, expected: ArrayLike<number>, atol: number, share: number): void {
+  compareShare(
+    label: string,
+    actual: ArrayLike<number>,
+    expected: ArrayLike<number>,
+    atol: number,
+    share: number,
+  ): void {
     let within = 0
     for (let i = 0; i < expected.length; i++)
       if (Math.abs((actual[i] as number) - (expected[i] as number)) <= atol) within++

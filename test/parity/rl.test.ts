@@ -1,9 +1,8 @@
 /** Advantages, policy losses and their gradients through the model, against torch and TRL. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it } from 'vitest'
+import { it } from 'vitest'
 import { addon, flat, loadAdapter, openModel, policyStep } from './engine.js'
-import { folders, readJson, readTensors, Tally, tensor } from './reference.js'
+import { describeReference, readJson, readTensors, Tally, type Tensor, tensor } from './reference.js'
 
 interface Reference {
   readonly model: string
@@ -12,9 +11,19 @@ interface Reference {
   readonly completions: readonly (readonly number[])[]
   readonly group_of_row: readonly number[]
   readonly rewards: readonly (readonly number[])[]
-  readonly constants: { readonly lo: number; readonly hi: number; readonly dual: number; readonly beta: number; readonly lmax: number }
+  readonly constants: {
+    readonly lo: number
+    readonly hi: number
+    readonly dual: number
+    readonly beta: number
+    readonly lmax: number
+  }
   readonly advantages: { readonly values: Readonly<Record<string, readonly number[]>> }
-  readonly flat_layout: readonly { readonly name: string; readonly offset: number; readonly shape: readonly number[] }[]
+  readonly flat_layout: readonly {
+    readonly name: string
+    readonly offset: number
+    readonly shape: readonly number[]
+  }[]
   readonly tensors: Readonly<Record<string, { readonly atol?: number }>>
   readonly losses: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly losses_atol: number
@@ -26,83 +35,125 @@ const estimators: Readonly<Record<string, { name: 'grpo' | 'dr_grpo' | 'rloo'; e
   dr_grpo: { name: 'dr_grpo', epsilon: 0 },
   rloo: { name: 'rloo', epsilon: 0 },
 }
-const losses = { ppo_clip: { loss: 'ppo_clip', dual: false }, ppo_clip_dual: { loss: 'ppo_clip', dual: true }, reinforce: { loss: 'reinforce', dual: false } } as const
+const losses = {
+  ppo_clip: { loss: 'ppo_clip', dual: false },
+  ppo_clip_dual: { loss: 'ppo_clip', dual: true },
+  reinforce: { loss: 'reinforce', dual: false },
+} as const
 type Loss = keyof typeof losses
+
+interface AdvantageCase {
+  readonly rewards: readonly (readonly number[])[]
+  readonly values: Readonly<Record<string, readonly number[]>>
+}
+interface Reading {
+  readonly estimator: string
+  readonly loss: Loss
+  readonly aggregation: 'token_mean' | 'seq_mean_token_mean' | 'seq_mean_token_sum' | 'const_norm'
+  readonly kl: 'none' | 'k1' | 'k2' | 'k3'
+  readonly value: number
+}
 
 const tally = new Tally('reinforcement learning')
 
-for (const folder of folders().filter(({ path }) => existsSync(join(path, 'rl', 'rl.json'))))
-  describe(`rl, ${folder.name}`, () => {
-    const reference = readJson<Reference>(folder.path, 'rl', 'rl.json')
-    const expected = readTensors(folder.path, 'rl', 'rl.safetensors')
+describeReference('rl/rl.json', (folder) => {
+  const reference = readJson<Reference>(folder.path, 'rl', 'rl.json')
+  const expected = readTensors(folder.path, 'rl', 'rl.safetensors')
 
-    it('advantages', async () => {
-      const { native } = await addon()
-      const { cases } = readJson<{ cases: readonly { rewards: readonly (readonly number[])[]; values: Readonly<Record<string, readonly number[]>> }[] }>(folder.path, 'rl', 'advantages.json')
-      for (const { rewards, values } of [...cases, { rewards: reference.rewards, values: reference.advantages.values }])
-        for (const [key, value] of Object.entries(values)) {
-          const estimator = estimators[key]
-          if (!estimator) continue // estimators of a later registry
-          const flatRewards = Float64Array.from(rewards.flat())
-          const sizes = Int32Array.from(rewards, (group) => group.length)
-          const got = native.advantages(estimator.name, flatRewards, sizes, new Uint8Array(flatRewards.length).fill(1), estimator.epsilon)
-          tally.compare(key, got, value.flat(), 1e-9)
-          tally.case()
-        }
-    })
-
-    const cases = Object.entries(reference.losses).flatMap(([estimator, byLoss]) =>
-      Object.entries(byLoss).map(([key, value]) => {
-        const [loss, aggregation, kl] = key.split('|') as [string, 'token_mean', 'none' | 'k1' | 'k2' | 'k3']
-        return { estimator, loss, aggregation, kl, value }
-      }),
-    )
-    for (const { estimator, loss, aggregation, kl, value } of cases) {
-      if (!(loss in losses)) continue // losses of a later registry
-      it(`${estimator}, ${loss}, ${aggregation}, ${kl}`, async () => {
-        const model = await openModel(join(folder.path, 'models', reference.model))
-        const adapter = await loadAdapter(model, join(folder.path, reference.adapter))
-        const old = reference.completions.map((_, row) => Float32Array.from(tensor(expected, `row${row}.old_logprob`)))
-        const got = await policyStep(model, adapter, {
-          prompts: reference.prompts,
-          completions: reference.completions,
-          groupOfRow: reference.group_of_row,
-          oldLogprobs: old,
-          advantages: reference.advantages.values[estimator]!.flat(),
-          loss: {
-            loss: losses[loss as Loss].loss,
-            clipLow: reference.constants.lo,
-            clipHigh: reference.constants.hi,
-            dualClip: losses[loss as Loss].dual ? reference.constants.dual : 0,
-            aggregation,
-            maxLength: reference.constants.lmax,
-            kl: kl === 'none' ? 'k3' : kl,
-            beta: kl === 'none' ? 0 : reference.constants.beta,
-            entropyBonus: 0,
-          },
-        })
-        tally.compare('loss', [got.result.sums.loss], [value], reference.losses_atol)
-        reference.completions.forEach((_, row) =>
-          tally.compare(`row${row}.logprob`, got.logprobs[row]!, tensor(expected, `row${row}.logprob`), reference.tensors[`row${row}.logprob`]!.atol!),
-        )
-        if (kl !== 'none')
-          reference.completions.forEach((_, row) =>
-            tally.compare(`row${row}.ref_logprob`, got.references[row]!, tensor(expected, `row${row}.ref_logprob`), reference.tensors[`row${row}.ref_logprob`]!.atol!),
-          )
-        const policyKey = `grad.policy.${loss}.${aggregation}`
-        if (estimator === 'grpo' && expected.has(policyKey)) {
-          const policy = tensor(expected, policyKey)
-          const klKey = `grad.kl.${kl}.${aggregation}`
-          const klGradient = kl === 'none' ? null : tensor(expected, klKey)
-          const atol = reference.tensors[policyKey]!.atol! + (kl === 'none' ? 0 : reference.constants.beta * reference.tensors[klKey]!.atol!)
-          const gradients = new Map(flat(got.layout, got.gradients))
-          for (const { name, offset, shape } of reference.flat_layout) {
-            const size = shape.reduce((product, n) => product * n, 1)
-            const sum = Float64Array.from({ length: size }, (_, i) => policy[offset + i]! + (klGradient ? reference.constants.beta * klGradient[offset + i]! : 0))
-            tally.compare(`gradient of ${name}`, gradients.get(name)!, sum, atol)
-          }
-        }
+  it('advantages', async () => {
+    const { native } = await addon()
+    const { cases } = readJson<{ cases: readonly AdvantageCase[] }>(folder.path, 'rl', 'advantages.json')
+    for (const { rewards, values } of [
+      ...cases,
+      { rewards: reference.rewards, values: reference.advantages.values },
+    ])
+      for (const [key, value] of Object.entries(values)) {
+        const estimator = estimators[key]
+        if (!estimator) continue // estimators of a later registry
+        const flatRewards = Float64Array.from(rewards.flat())
+        const sizes = Int32Array.from(rewards, (group) => group.length)
+        const valid = new Uint8Array(flatRewards.length).fill(1)
+        const got = native.advantages(estimator.name, flatRewards, sizes, valid, estimator.epsilon)
+        tally.compare(key, got, value.flat(), 1e-9)
         tally.case()
-      })
-    }
+      }
   })
+
+  for (const reading of readings(reference)) {
+    const { estimator, loss, aggregation, kl, value } = reading
+    it(`${estimator}, ${loss}, ${aggregation}, ${kl}`, async () => {
+      const model = await openModel(join(folder.path, 'models', reference.model))
+      const adapter = await loadAdapter(model, join(folder.path, reference.adapter))
+      const got = await policyStep(model, adapter, step(reference, expected, reading))
+      tally.compare('loss', [got.result.sums.loss], [value], reference.losses_atol)
+      const compareRows = (name: string, rows: readonly Float32Array[]) => {
+        for (const [row, actual] of rows.entries()) {
+          const key = `row${row}.${name}`
+          tally.compare(key, actual, tensor(expected, key), reference.tensors[key]!.atol!)
+        }
+      }
+      compareRows('logprob', got.logprobs)
+      if (kl !== 'none') compareRows('ref_logprob', got.references)
+      if (estimator === 'grpo' && expected.has(`grad.policy.${loss}.${aggregation}`))
+        compareGradient(reference, expected, reading, new Map(flat(got.layout, got.gradients)))
+      tally.case()
+    })
+  }
+})
+
+function readings(reference: Reference): Reading[] {
+  const all = Object.entries(reference.losses).flatMap(([estimator, byLoss]) =>
+    Object.entries(byLoss).map(([key, value]) => {
+      const [loss, aggregation, kl] = key.split('|') as [Loss, Reading['aggregation'], Reading['kl']]
+      return { estimator, loss, aggregation, kl, value }
+    }),
+  )
+  return all.filter(({ loss }) => loss in losses) // the rest are losses of a later registry
+}
+
+function step(
+  reference: Reference,
+  expected: Map<string, Tensor>,
+  { estimator, loss, aggregation, kl }: Reading,
+) {
+  const { lo, hi, dual, beta, lmax } = reference.constants
+  return {
+    prompts: reference.prompts,
+    completions: reference.completions,
+    groupOfRow: reference.group_of_row,
+    oldLogprobs: reference.completions.map((_, row) =>
+      Float32Array.from(tensor(expected, `row${row}.old_logprob`)),
+    ),
+    advantages: reference.advantages.values[estimator]!.flat(),
+    loss: {
+      loss: losses[loss].loss,
+      clipLow: lo,
+      clipHigh: hi,
+      dualClip: losses[loss].dual ? dual : 0,
+      aggregation,
+      maxLength: lmax,
+      kl: kl === 'none' ? 'k3' : kl,
+      beta: kl === 'none' ? 0 : beta,
+      entropyBonus: 0,
+    },
+  } as const
+}
+
+/** The gradient of a case is that of its policy loss + beta * that of its KL, flat in the reference's own order. */
+function compareGradient(
+  reference: Reference,
+  expected: Map<string, Tensor>,
+  { loss, aggregation, kl }: Reading,
+  gradients: Map<string, Float32Array>,
+): void {
+  const part = (key: string) => ({ values: tensor(expected, key), atol: reference.tensors[key]!.atol! })
+  const policy = part(`grad.policy.${loss}.${aggregation}`)
+  const { beta } = reference.constants
+  const penalty = kl === 'none' ? null : part(`grad.kl.${kl}.${aggregation}`)
+  const sum = policy.values.map((value, i) => value + (penalty ? beta * penalty.values[i]! : 0))
+  const atol = policy.atol + (penalty ? beta * penalty.atol : 0)
+  for (const { name, offset, shape } of reference.flat_layout) {
+    const size = shape.reduce((product, n) => product * n, 1)
+    tally.compare(`gradient of ${name}`, gradients.get(name)!, sum.subarray(offset, offset + size), atol)
+  }
+}

@@ -48,7 +48,9 @@ function same<T>(got: ArrayLike<T>, wanted: ArrayLike<T>, what: string): void {
 
 /** Folder of the tokenizer; null where it is of a model that is not at hand. */
 function tokenizerFolder({ tokenizer, tokenizer_json_sha256 }: Reference): string | null {
-  const places = [folder, process.env.REASONREC_MODELS].flatMap((place) => (place ? [join(place, tokenizer)] : []))
+  const places = [folder, process.env.REASONREC_MODELS].flatMap((place) =>
+    place ? [join(place, tokenizer)] : [],
+  )
   return (
     places.find((place) => {
       const file = join(place, 'tokenizer.json')
@@ -74,13 +76,21 @@ describe('tokenizers', () => {
     const reference = JSON.parse(readFileSync(join(folder as string, file), 'utf8')) as Reference
     const place = tokenizerFolder(reference)
     if (place === null) {
-      console.log(`parity: ${reference.tokenizer} skipped, its tokenizer.json is not in REASONREC_PARITY or REASONREC_MODELS`)
+      console.log(
+        `parity: ${reference.tokenizer} skipped, its tokenizer.json is not in REASONREC_PARITY or REASONREC_MODELS`,
+      )
       it.skip(`${reference.tokenizer} (not at hand)`, () => {})
       continue
     }
     it(`${reference.tokenizer}: texts`, async () => {
       const tokenizer = await Tokenizer.open(place)
-      for (const { text, ids_plain, ids_special, decoded_special_keep, decoded_special_skip } of reference.texts) {
+      for (const {
+        text,
+        ids_plain,
+        ids_special,
+        decoded_special_keep,
+        decoded_special_skip,
+      } of reference.texts) {
         same(tokenizer.encodeTrusted(text), ids_special, text)
         same([tokenizer.decode(ids_special)], [decoded_special_keep], text)
         same([tokenizer.decode(ids_special, { skipSpecial: true })], [decoded_special_skip], text)
