@@ -1,6 +1,7 @@
 // See linear_lora.h.
 #include "ops/linear_lora.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
