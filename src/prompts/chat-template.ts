@@ -2,15 +2,16 @@
  * Chat templates without their dangers. A template is rendered once per list of roles, with a unique slot in
  * place of each message's content; the text between slots is the skeleton. Prompts are put together from the
  * skeleton and the messages' parts, so titles never enter the template engine and special tokens come from
- * the skeleton alone. The engine runs in a worker (64 MB of heap, 2 s) that ends when all shapes are rendered.
+ * the skeleton alone. The engine runs in a process of its own (64 MB of heap, 2 s) that ends when all shapes are rendered.
  *
  * A template must place every content exactly once and unchanged; this is checked with a second rendering
  * whose contents hold quotes, markup and line breaks. Contents come without white space at their ends, so a
  * template that trims them is fine.
  */
 
+import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { Worker } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
 import { ReasonrecError } from '../engine/errors.js'
 import type { Message } from './prompt.js'
 
@@ -32,9 +33,10 @@ interface Job {
 
 type Rendering = { readonly text: string } | { readonly error: string }
 
-const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 }
-export const templateTimeLimit = 2_000 // milliseconds, after the worker is up
-const startLimit = 20_000 // milliseconds for the thread to come up on a loaded machine
+const heapLimit = 64 // MB
+const timeLimit = 2_000 // milliseconds, from the moment the process is up
+const startLimit = 30_000 // milliseconds for the process to come up on a loaded machine
+const sizeLimit = 1_000_000 // characters of a template
 
 /** The shapes prompts of this project have; the last one shows which token ends an assistant's turn. */
 export const promptShapes: readonly Roles[] = [['system', 'user'], ['user'], ['system', 'user', 'assistant', 'user'], ['user', 'assistant', 'user']]
@@ -55,7 +57,7 @@ export class ChatTemplate {
       const names = slots[index] ?? []
       return [job(roles, names, open), job(roles, names.map(probe), open)]
     })
-    const renderings = await renderInWorker(template, variables, jobs)
+    const renderings = await renderApart(template, variables, jobs)
     const skeletons = new Map<string, Skeleton | ReasonrecError>()
     shapes.forEach(({ roles }, index) => {
       const result = skeletonOf(renderings[2 * index], renderings[2 * index + 1], slots[index] ?? [], roles)
@@ -161,48 +163,52 @@ function shapeKey(roles: Roles): string {
   return roles.join(',')
 }
 
-function renderInWorker(template: string, variables: Readonly<Record<string, unknown>>, jobs: readonly Job[]): Promise<Rendering[]> {
-  const worker = new Worker(new URL('./template-worker.mjs', import.meta.url), {
-    workerData: { template, variables, jobs },
-    resourceLimits: limits,
+async function renderApart(template: string, variables: Readonly<Record<string, unknown>>, jobs: readonly Job[]): Promise<Rendering[]> {
+  if (template.length > sizeLimit) throw unsupported(`is longer than ${sizeLimit} characters`, `${template.length} characters`)
+  // Nothing of our environment is passed on, and what a dying process prints is of no use to anyone.
+  const renderer = fork(fileURLToPath(new URL('./template-renderer.mjs', import.meta.url)), [], {
+    execArgv: [`--max-old-space-size=${heapLimit}`, '--max-semi-space-size=4'],
     env: {},
-    stdout: true,
-    stderr: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
-  let timer: NodeJS.Timeout | undefined
-  const answer = new Promise<Rendering[]>((resolve, reject) => {
-    const late = () => reject(tooSlow())
-    timer = setTimeout(late, startLimit)
-    worker.once('online', () => {
-      clearTimeout(timer)
-      timer = setTimeout(late, templateTimeLimit)
-    })
-    worker.once('message', resolve)
-    worker.once('error', (error: Error & { code?: string }) => reject(templateFailure(error)))
-    worker.once('exit', () => reject(templateFailure(new Error('the worker ended without an answer'))))
-  })
-  return answer.finally(() => {
-    clearTimeout(timer)
-    return worker.terminate()
-  })
-}
-
-function tooSlow(): ReasonrecError {
-  return new ReasonrecError('RR_TEMPLATE_TIMEOUT', 'the chat template runs too long', {
-    expected: `at most ${templateTimeLimit} ms`,
-    remedy: 'correct chat_template in the model folder',
-  })
-}
-
-function templateFailure(error: Error & { code?: string }): ReasonrecError {
-  if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return new ReasonrecError('RR_TEMPLATE_MEMORY', 'the chat template needs too much memory', {
-      expected: `at most ${limits.maxOldGenerationSizeMb} MB`,
-      remedy: 'correct chat_template in the model folder',
-    }, { cause: error })
+  try {
+    await nextMessage(renderer, startLimit)
+    const answer = nextMessage(renderer, timeLimit)
+    renderer.send({ template, variables, jobs })
+    return (await answer).results ?? []
+  } finally {
+    renderer.kill('SIGKILL')
   }
-  return new ReasonrecError('RR_TEMPLATE_FAILED', 'the chat template cannot be run', {
-    got: error.message,
+}
+
+function nextMessage(renderer: ChildProcess, limit: number): Promise<{ readonly results?: Rendering[] }> {
+  let timer: NodeJS.Timeout | undefined
+  return new Promise<{ readonly results?: Rendering[] }>((resolve, reject) => {
+    timer = setTimeout(() => reject(tooSlow(limit)), limit)
+    renderer.once('message', resolve)
+    renderer.once('error', (error) => reject(ended(error.message)))
+    renderer.once('exit', (status, signal) => reject(signal === 'SIGABRT' || status === 134 ? tooLarge() : ended(signal ?? `status ${status}`)))
+  }).finally(() => clearTimeout(timer))
+}
+
+function tooSlow(limit: number): ReasonrecError {
+  return new ReasonrecError('RR_TEMPLATE_TIMEOUT', 'the chat template runs too long', {
+    expected: `at most ${limit} ms`,
     remedy: 'correct chat_template in the model folder',
-  }, { cause: error })
+  })
+}
+
+function tooLarge(): ReasonrecError {
+  return new ReasonrecError('RR_TEMPLATE_MEMORY', 'the chat template needs too much memory', {
+    expected: `at most ${heapLimit} MB`,
+    remedy: 'correct chat_template in the model folder',
+  })
+}
+
+function ended(got: string): ReasonrecError {
+  return new ReasonrecError('RR_TEMPLATE_FAILED', 'the process that renders the chat template ended', {
+    expected: 'an answer',
+    got,
+    remedy: 'correct chat_template in the model folder, or remove it to use the plain form',
+  })
 }

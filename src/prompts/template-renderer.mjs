@@ -1,10 +1,10 @@
 /**
- * Renders a model folder's chat template: code from outside, so it runs in this worker under a heap limit
- * and a time limit (chat-template.ts) and gets plain data only. One message in workerData, one answer out:
- * per job either { text } or { error }.
+ * Renders a model folder's chat template: code from outside, so it runs in a process of its own under a heap limit
+ * and a time limit (chat-template.ts). A worker thread would not do: an array that outgrows the heap at one stroke,
+ * `range(100000000)`, ends the whole process in spite of the worker's resource limits (seen on Node 20.20).
+ * Says { ready }, gets { template, variables, jobs }, answers per job { text } or { error }.
  */
 
-import { parentPort, workerData } from 'node:worker_threads'
 import { Template } from '@huggingface/jinja'
 
 // Some templates print today's date; a run would then depend on the day it was started. Local noon of a fixed
@@ -35,10 +35,14 @@ function reason(error) {
   return String(error?.message ?? error).slice(0, 500)
 }
 
-const { template, variables, jobs } = workerData
-try {
-  const compiled = new Template(template)
-  parentPort.postMessage(jobs.map((job) => rendered(compiled, { ...variables, ...job })))
-} catch (error) {
-  parentPort.postMessage(jobs.map(() => ({ error: reason(error) })))
-}
+process.once('message', ({ template, variables, jobs }) => {
+  let results
+  try {
+    const compiled = new Template(template)
+    results = jobs.map((job) => rendered(compiled, { ...variables, ...job }))
+  } catch (error) {
+    results = jobs.map(() => ({ error: reason(error) }))
+  }
+  process.send({ results }, () => process.disconnect())
+})
+process.send({ ready: true })
