@@ -165,12 +165,12 @@ export async function policyStep(
     temperature: 1,
     reference: {},
   })
-  let offset = 0
-  const spans = given.completions.map((ids) => [offset, (offset += ids.length)] as const)
+  const ends = given.completions.map((_, row) => lengths.subarray(0, row + 1).reduce((sum, n) => sum + n, 0))
+  const perRow = (all: Float32Array) => ends.map((end, row) => all.subarray(end - lengths[row]!, end))
   return {
     result,
-    logprobs: spans.map(([from, to]) => result.logprobs.subarray(from, to)),
-    references: spans.map(([from, to]) => result.referenceLogprobs.subarray(from, to)),
+    logprobs: perRow(result.logprobs),
+    references: perRow(result.referenceLogprobs),
     layout: trainer.layout(),
     gradients: trainer.gradients(),
   }
