@@ -123,7 +123,7 @@ function publish(product, hash) {
   mkdirSync(path.dirname(addonPath), { recursive: true })
   const staged = `${addonPath}.${process.pid}.tmp`
   copyFileSync(product, staged)
-  const loads = run(process.execPath, ['-e', 'process.dlopen({ exports: {} }, process.argv[1])', staged])
+  const loads = run(process.execPath, ['-e', 'process.dlopen({ exports: {} }, process.argv[1], os.constants.dlopen.RTLD_NOW)', staged])
   if (!loads) {
     rmSync(staged, { force: true })
     return false
