@@ -11,21 +11,25 @@ import type { ProgressSink } from './progress.js'
 import type { RunDirectory } from './run-directory.js'
 import type { SampleLine } from './run-record.js'
 
-export interface PhaseContext {
+/** What asking a model takes: no run directory, nobody who watches. */
+export interface ModelContext {
   readonly config: Config
-  readonly run: RunDirectory
   readonly dataset: Dataset
   readonly method: Method
   readonly tokenizer: Tokenizer
   readonly encoding: Encoding
-  /** The model as the user gave it. */
-  readonly base: Model
   /** Bytes of every vocabulary entry, for stop strings. */
   readonly vocabularyBytes: VocabularyBytes
+  readonly signal: AbortSignal
+}
+
+export interface PhaseContext extends ModelContext {
+  readonly run: RunDirectory
+  /** The model as the user gave it. */
+  readonly base: Model
   readonly progress: ProgressSink
   /** A sample for a person to read, as the phases write it to samples.jsonl. */
   readonly show: (sample: SampleLine) => void
-  readonly signal: AbortSignal
 }
 
 /** A model at some stage of its training: weights and the adapters to run them with. */
@@ -35,6 +39,6 @@ export interface StageModel {
 }
 
 /** Decoding options that a phase shares over its calls. */
-export function decodeOptions(context: PhaseContext, seed: bigint): DecodeOptions {
+export function decodeOptions(context: ModelContext, seed: bigint): DecodeOptions {
   return { seed, maxRows: context.config.model.max_rows, vocabularyBytes: context.vocabularyBytes }
 }

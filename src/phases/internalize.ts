@@ -14,7 +14,7 @@ import { constantRate } from './learning-rate.js'
 import { policyBatches, teaches } from './policy-batch.js'
 import { type RolloutGroup, type RolloutSetting, rollOut } from './rollouts.js'
 import { titlesOf } from './responses.js'
-import { adapterFolder, imitatedStage, referenceFolder } from './stage-models.js'
+import { adapterFolder, imitatedStage } from './stage-models.js'
 import { derivedSeed } from './streams.js'
 import { publishFolder, Training } from './training.js'
 import { validate } from './validate.js'
@@ -195,5 +195,3 @@ export async function publishImitated(context: PhaseContext): Promise<void> {
   const { adapter, model } = await imitatedStage(context)
   if (adapter) await publishFolder(context.run.file(adapterFolder), (folder) => adapter.save(folder, { baseModel: model.dir ?? '' }))
 }
-
-export { referenceFolder }

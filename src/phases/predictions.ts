@@ -9,7 +9,7 @@
 import type { Instance } from '../data/types.js'
 import { generate, type Sample } from '../engine/index.js'
 import type { InferenceMode } from '../eval/result-row.js'
-import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+import { decodeOptions, type ModelContext, type StageModel } from './context.js'
 import { askResponses, scoreTitles } from './responses.js'
 import { derivedSeed, streamId } from './streams.js'
 
@@ -34,7 +34,7 @@ export interface Prediction {
 const greedy = { temperature: 0 } as const
 
 export async function predict(
-  context: PhaseContext,
+  context: ModelContext,
   stage: StageModel,
   mode: ModelMode,
   instances: readonly Instance[],
@@ -43,7 +43,7 @@ export async function predict(
   return mode === 'free' ? writeFreely(context, stage, instances) : thinkThenScore(context, stage, instances)
 }
 
-async function thinkThenScore(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+async function thinkThenScore(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
   const { encoding, method, tokenizer } = context
   const groups = instances.map((instance, index) => ({
     prompt: encoding.prompt(instance, 'reason'),
@@ -73,7 +73,7 @@ async function thinkThenScore(context: PhaseContext, stage: StageModel, instance
   })
 }
 
-async function scoreOnly(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+async function scoreOnly(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
   const requests = instances.map((instance) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],
@@ -83,7 +83,7 @@ async function scoreOnly(context: PhaseContext, stage: StageModel, instances: re
   return instances.map((instance, index) => ({ ...scored(context, instance, scores[index]![0]!), reasoning: '', parsed: true, tokens: 0 }))
 }
 
-async function writeFreely(context: PhaseContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+async function writeFreely(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
   const asks = instances.map((instance, index) => ({ instance, mode: 'reason' as const, streams: [streamId('evaluate', 0, index, 0)] }))
   const options = { style: 'free', maxNew: maxNew(context), sampling: greedy, seed: seed(context) } as const
   const groups = await askResponses(context, stage, asks, options)
@@ -103,7 +103,7 @@ async function writeFreely(context: PhaseContext, stage: StageModel, instances: 
 }
 
 function scored(
-  context: PhaseContext,
+  context: ModelContext,
   instance: Instance,
   scores: { readonly joint: Float32Array; readonly mean: Float32Array },
 ): Pick<Prediction, 'instance' | 'scores' | 'item' | 'target_mean'> {
@@ -117,17 +117,17 @@ function scored(
 }
 
 /** The reasoning as text, without its tags. */
-export function thought(context: PhaseContext, sample: Pick<Sample, 'tokens' | 'kinds'>): string {
+export function thought(context: ModelContext, sample: Pick<Sample, 'tokens' | 'kinds'>): string {
   const text = context.tokenizer.decode(sample.tokens.filter((_, index) => sample.kinds[index] === 0), { skipSpecial: true })
   const close = text.indexOf(context.method.form.thinkClose.trim())
   return (close < 0 ? text : text.slice(0, close)).trim()
 }
 
-function maxNew(context: PhaseContext): number {
+function maxNew(context: ModelContext): number {
   return context.config.eval.max_new ?? context.config.rl.max_new
 }
 
-function seed(context: PhaseContext): bigint {
+function seed(context: ModelContext): bigint {
   return derivedSeed(context.config.seed, 'evaluate')
 }
 

@@ -9,7 +9,7 @@
 import type { Instance } from '../data/types.js'
 import { type Adapters, createTrie, type DecodeGroup, generate, type Model, type Sample, type Sampling, type ScriptStep, type Trie } from '../engine/index.js'
 import type { PromptMode } from '../methods/method.js'
-import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+import { decodeOptions, type ModelContext, type StageModel } from './context.js'
 
 export type AnswerStyle = 'free' | 'constrained'
 
@@ -50,7 +50,7 @@ export interface AskedGroup {
 }
 
 export async function askResponses(
-  context: PhaseContext,
+  context: ModelContext,
   stage: StageModel,
   asks: readonly Ask[],
   options: AskOptions,
@@ -73,7 +73,7 @@ export async function askResponses(
   }))
 }
 
-function script(context: PhaseContext, { style, maxNew, sampling }: AskOptions): ScriptStep[] {
+function script(context: ModelContext, { style, maxNew, sampling }: AskOptions): ScriptStep[] {
   const { method, tokenizer, encoding } = context
   const free = { kind: 'free', maxNew, sampling, stopTokens: tokenizer.eosIds } as const
   if (style === 'free') return [{ ...free, stopStrings: [method.form.answerClose] }]
@@ -84,7 +84,7 @@ function script(context: PhaseContext, { style, maxNew, sampling }: AskOptions):
   ]
 }
 
-function readSample(context: PhaseContext, sample: Sample, style: AnswerStyle): Response {
+function readSample(context: ModelContext, sample: Sample, style: AnswerStyle): Response {
   const kinds = sample.kinds
   const titleBegin = kinds.indexOf(2)
   const written = kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0)
@@ -99,7 +99,7 @@ function readSample(context: PhaseContext, sample: Sample, style: AnswerStyle): 
 }
 
 /** A response ends with a token that shows nothing. */
-function withoutEnd(context: PhaseContext, tokens: Int32Array): Int32Array {
+function withoutEnd(context: ModelContext, tokens: Int32Array): Int32Array {
   const last = tokens.at(-1)
   return last !== undefined && context.tokenizer.eosIds.includes(last) ? tokens.subarray(0, -1) : tokens
 }
@@ -119,7 +119,7 @@ export interface TitleScores {
 
 /** scores[request][prefix]. */
 export async function scoreTitles(
-  context: PhaseContext,
+  context: ModelContext,
   model: Model,
   adapters: Adapters,
   requests: readonly ScoreRequest[],
@@ -144,6 +144,6 @@ function tokenCounter(onTokens: AskOptions['onTokens']) {
 }
 
 /** Titles of an instance's lists, for a person. */
-export function titlesOf(context: Pick<PhaseContext, 'dataset'>, items: readonly number[]): string[] {
+export function titlesOf(context: Pick<ModelContext, 'dataset'>, items: readonly number[]): string[] {
   return items.map((item) => context.dataset.items[item]?.title.text ?? '')
 }

@@ -36,6 +36,8 @@ export interface StageState {
 interface RunState {
   readonly schema: 1
   readonly config_hash: string
+  /** The stages this run is to go through; `resume` does those that are not done. */
+  readonly plan: readonly Phase[]
   readonly stages: Partial<Readonly<Record<Phase, StageState>>>
 }
 
@@ -58,8 +60,13 @@ export class RunDirectory {
     this.lines = { traces: open('traces'), metrics: open('metrics'), samples: open('samples'), predictions: open('predictions') }
   }
 
+  /** Throws where `create` would, before anything costly is opened. */
+  static requireFree(path: string): void {
+    refuseForeign(resolve(path))
+  }
+
   /** A new or empty folder. A folder that holds anything else is left alone. */
-  static create(path: string, loaded: LoadedConfig): RunDirectory {
+  static create(path: string, loaded: LoadedConfig, plan: readonly Phase[]): RunDirectory {
     const directory = resolve(path)
     refuseForeign(directory)
     mkdirSync(join(directory, 'checkpoints'), { recursive: true })
@@ -67,7 +74,7 @@ export class RunDirectory {
     try {
       if (existsSync(join(directory, stateFile))) throw notEmpty(directory, 'a run')
       writeDurably(join(directory, 'config.yaml'), configYaml(loaded.config))
-      const state: RunState = { schema: 1, config_hash: loaded.hash, stages: {} }
+      const state: RunState = { schema: 1, config_hash: loaded.hash, plan, stages: {} }
       writeDurably(join(directory, stateFile), stateText(state))
       return new RunDirectory(directory, loaded, state, lock)
     } catch (error) {
@@ -97,6 +104,16 @@ export class RunDirectory {
 
   file(...parts: readonly string[]): string {
     return join(this.path, ...parts)
+  }
+
+  get plan(): readonly Phase[] {
+    return this.state.plan
+  }
+
+  addToPlan(phase: Phase): void {
+    if (this.plan.includes(phase)) return
+    this.state = { ...this.state, plan: [...this.plan, phase] }
+    writeDurably(this.file(stateFile), stateText(this.state))
   }
 
   stage(phase: Phase): StageState | null {

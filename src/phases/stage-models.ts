@@ -8,6 +8,8 @@
 import { existsSync } from 'node:fs'
 import { Adapter, Model, ReasonrecError } from '../engine/index.js'
 import type { PhaseContext, StageModel } from './context.js'
+import type { RunDirectory } from './run-directory.js'
+import type { Phase } from './run-record.js'
 
 export const referenceFolder = 'reference-adapter'
 export const imitatedModelFolder = 'imitated-model'
@@ -17,14 +19,19 @@ export function baseStage(context: PhaseContext): StageModel {
   return { model: context.base, adapters: {} }
 }
 
+/** A stage needs the one before it. */
+export function requireStage(run: RunDirectory, before: Phase, phase: Phase): void {
+  if (run.isDone(before)) return
+  throw new ReasonrecError('RR_OUTPUT_STAGE', `${phase} needs what ${before} leaves, and ${before} is not done in ${run.path}`, {
+    remedy: `run ${before} first`,
+  })
+}
+
 /** The model Internalization starts from, and its adapter (null after full-parameter imitation). */
 export async function imitatedStage(context: PhaseContext): Promise<StageModel & { readonly adapter: Adapter | null }> {
   const full = context.run.file(imitatedModelFolder)
   if (existsSync(full)) return { model: await Model.open(full, { signal: context.signal }), adapters: {}, adapter: null }
   const folder = context.run.file(referenceFolder)
-  if (!existsSync(folder)) {
-    throw new ReasonrecError('RR_RUN_STAGE', 'this run has no imitated model yet', { remedy: 'run imitate first' })
-  }
   const adapter = await Adapter.load(context.base, folder)
   return { model: context.base, adapters: { trained: adapter }, adapter }
 }

@@ -1,0 +1,105 @@
+/**
+ * doctor: can this machine run reasonrec? Versions, instruction set, devices, optional libraries, and a self
+ * test: a tiny random model samples a row, and the log-probs of scoring that row must equal the sampled ones.
+ */
+
+import { createRequire } from 'node:module'
+import { cpus, totalmem } from 'node:os'
+import type { ArgumentsCamelCase, CommandModule } from 'yargs'
+import { engineInfo, generate, Model, type NativeModelConfig, ReasonrecError, sequenceLogprobs } from '../../engine/index.js'
+import { type CommonArguments, commonOptions } from '../options.js'
+import { printJson } from '../running.js'
+
+interface SelfTest {
+  readonly passed: boolean
+  readonly detail: string
+}
+
+const tiny: NativeModelConfig = {
+  family: 'llama',
+  hidden: 32,
+  intermediate: 64,
+  layers: 2,
+  vocab: 64,
+  maxPosition: 128,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 8,
+  rmsEps: 1e-5,
+  ropeTheta: 10000,
+  ropeScaling: { kind: 'none' },
+  tiedHead: true,
+  qkvBias: false,
+  oBias: false,
+  mlpBias: false,
+  qkNorm: false,
+}
+
+export const doctorCommand: CommandModule<object, CommonArguments> = {
+  command: 'doctor',
+  describe: 'Check this machine and the installation',
+  builder: (parser) => commonOptions(parser),
+  handler: async (args: ArgumentsCamelCase<CommonArguments>) => {
+    const facts = await examine()
+    if (args.json) printJson(facts)
+    else for (const [name, value] of Object.entries(facts)) process.stdout.write(`${name.padEnd(10)}${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
+    if (!facts.ok) process.exitCode = 13
+  },
+}
+
+async function examine() {
+  const libraries = { cublaslt: unused('no CUDA backend'), nccl: unused('no distributed mode'), mpi: unused('no distributed mode'), onnxruntime: packaged('onnxruntime-node') }
+  try {
+    const info = engineInfo()
+    const self_test = await selfTest()
+    return {
+      ok: self_test.passed,
+      node: process.version,
+      addon: info.version,
+      isa: info.isa,
+      isas: info.isas,
+      threads: info.threads,
+      backends: [
+        { name: 'cpu', available: true, reason: '', device: cpus()[0]?.model.trim() ?? 'unknown', memory: totalmem() },
+        { name: 'cuda', available: false, reason: 'not built into this version', device: '', memory: 0 },
+      ],
+      libraries,
+      self_test,
+    }
+  } catch (error) {
+    const detail = error instanceof ReasonrecError ? error.toLine() : String(error)
+    return { ok: false, node: process.version, addon: null, isa: null, backends: [], libraries, self_test: { passed: false, detail } }
+  }
+}
+
+async function selfTest(): Promise<SelfTest> {
+  const model = await Model.random(tiny, 7n, 0.3)
+  const prompt = [1, 9, 33, 5]
+  const script = [{ kind: 'free', maxNew: 16, sampling: { temperature: 1 } }] as const
+  const [[sample] = []] = await generate(model, {}, [{ prompt, samples: [{ stream: 1n }] }], script, { seed: 1n, maxRows: 4 })
+  if (!sample) return { passed: false, detail: 'nothing was sampled' }
+  const { logprobs } = await sequenceLogprobs(model, {}, [[...prompt, ...sample.tokens]])
+  const scored = logprobs[0]!.subarray(prompt.length - 1)
+  const differing = sample.logprobs.filter((value, index) => value !== scored[index]).length
+  return differing === 0
+    ? { passed: true, detail: `${sample.logprobs.length} sampled log-probs equal the scored ones to the bit` }
+    : { passed: false, detail: `${differing} of ${sample.logprobs.length} sampled log-probs differ from the scored ones` }
+}
+
+interface Library {
+  readonly available: boolean
+  readonly reason: string
+}
+
+function unused(reason: string): Library {
+  return { available: false, reason: `not used: ${reason} in this version` }
+}
+
+function packaged(name: string): Library {
+  try {
+    createRequire(import.meta.url).resolve(name)
+    return { available: true, reason: '' }
+  } catch {
+    return { available: false, reason: 'the optional package is not installed' }
+  }
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/** The command line: one verb per file under commands/. Errors are one line on stderr and an exit status. */
+
+import yargs from 'yargs'
+import { hideBin } from 'yargs/helpers'
+import { exitStatus, ReasonrecError } from '../engine/errors.js'
+import { collectCommand } from './commands/collect.js'
+import { doctorCommand } from './commands/doctor.js'
+import { evaluateCommand } from './commands/evaluate.js'
+import { imitateCommand } from './commands/imitate.js'
+import { inspectCommand } from './commands/inspect.js'
+import { internalizeCommand } from './commands/internalize.js'
+import { recommendCommand } from './commands/recommend.js'
+import { reportCommand } from './commands/report.js'
+import { resumeCommand } from './commands/resume.js'
+import { runCommand } from './commands/run.js'
+import { Stopped } from './running.js'
+
+async function main(): Promise<void> {
+  await yargs(hideBin(process.argv))
+    .scriptName('reasonrec')
+    .usage('$0 <verb> [options]')
+    .command(runCommand)
+    .command(collectCommand)
+    .command(imitateCommand)
+    .command(internalizeCommand)
+    .command(evaluateCommand)
+    .command(recommendCommand)
+    .command(reportCommand)
+    .command(resumeCommand)
+    .command(inspectCommand)
+    .command(doctorCommand)
+    .demandCommand(1, 'say what to do: a verb is missing')
+    .recommendCommands()
+    .strict()
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? new ReasonrecError('RR_USAGE', message ?? 'wrong usage', { remedy: 'see reasonrec --help' })
+    })
+    .parseAsync()
+}
+
+function fail(error: unknown): void {
+  if (error instanceof Stopped) {
+    process.stderr.write(`reasonrec: ${error.message}\n`)
+    process.exitCode = error.exitStatus
+    return
+  }
+  const line = error instanceof ReasonrecError ? error.toLine() : `RR_INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+  process.stderr.write(`${withoutControls(line)}\n`)
+  process.exitCode = exitStatus(error)
+}
+
+/** Names in messages may come from outside; a terminal must not obey them. */
+function withoutControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ')
+}
+
+main().catch(fail)

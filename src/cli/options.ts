@@ -1,0 +1,80 @@
+/** Options that every verb takes, and how they become layers of the configuration. */
+
+import { resolve } from 'node:path'
+import type { Argv } from 'yargs'
+import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.js'
+import { ReasonrecError } from '../engine/index.js'
+import { presetFile } from '../methods/registry.js'
+
+export interface CommonArguments {
+  readonly json: boolean
+  readonly seed?: number | undefined
+  readonly threads?: number | undefined
+  readonly device: string
+  readonly config?: string | undefined
+  readonly set?: readonly string[] | undefined
+  readonly out?: string | undefined
+}
+
+export interface RunArguments extends CommonArguments {
+  readonly preset?: string | undefined
+  readonly model?: string | undefined
+  readonly data?: string | undefined
+}
+
+export function commonOptions<T>(parser: Argv<T>) {
+  return parser
+    .option('json', { type: 'boolean', default: false, describe: 'One JSON object last on stdout; everything else goes to stderr' })
+    .option('seed', { type: 'number', describe: 'Seed of everything random' })
+    .option('threads', { type: 'number', describe: 'CPU threads (0: all cores); results do not depend on it' })
+    .option('device', { choices: ['auto', 'cpu', 'cuda'] as const, default: 'auto' as const, describe: 'Where to compute' })
+    .option('config', { type: 'string', requiresArg: true, describe: 'YAML file with configuration keys' })
+    .option('set', { type: 'string', array: true, requiresArg: true, nargs: 1, describe: 'One key: --set rl.steps=30 (repeatable)' })
+    .option('out', { type: 'string', requiresArg: true, describe: 'Folder of the run' })
+}
+
+export function runOptions<T>(parser: Argv<T>) {
+  return commonOptions(parser)
+    .option('preset', { type: 'string', requiresArg: true, describe: 'Named settings: re2 or re2-small-cpu' })
+    .option('model', { type: 'string', requiresArg: true, describe: 'Hugging Face model folder' })
+    .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
+}
+
+export function configOf(args: RunArguments): LoadedConfig {
+  requireDevice(args.device)
+  return loadConfig(sourcesOf(args))
+}
+
+/** Does this call say anything about the configuration? */
+export function namesConfig(args: RunArguments): boolean {
+  const { preset, file, set, options } = sourcesOf(args)
+  return preset !== null || file !== null || set.length > 0 || Object.keys(options).length > 0
+}
+
+function sourcesOf(args: RunArguments): ConfigSources {
+  return {
+    preset: args.preset === undefined ? null : presetFile(args.preset),
+    file: args.config ?? null,
+    set: args.set ?? [],
+    options: {
+      ...(args.model !== undefined && { 'model.dir': resolve(args.model) }),
+      ...(args.data !== undefined && { 'data.dir': resolve(args.data) }),
+      ...(args.seed !== undefined && { seed: args.seed }),
+      ...(args.threads !== undefined && { 'model.threads': args.threads }),
+    },
+  }
+}
+
+export function requireDevice(device: string): void {
+  if (device !== 'cuda') return
+  throw new ReasonrecError('RR_DEVICE_UNAVAILABLE', 'no CUDA backend is built in', {
+    expected: 'auto or cpu',
+    got: 'cuda',
+    remedy: 'leave --device out',
+  })
+}
+
+export function requireOut(out: string | undefined): string {
+  if (out !== undefined && out !== '') return resolve(out)
+  throw new ReasonrecError('RR_USAGE_MISSING', 'no output folder is given', { remedy: 'give --out DIR' })
+}

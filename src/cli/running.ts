@@ -1,0 +1,96 @@
+/**
+ * What every long verb does around its work: progress and samples on stderr, signals, the run directory's
+ * lock, and the end: one JSON object or tables on stdout.
+ */
+
+import { isInterruption, Interrupted, watchInterrupts } from '../phases/interrupt.js'
+import type { PhaseContext } from '../phases/context.js'
+import type { MethodSteps } from '../phases/pipeline.js'
+import { runStages } from '../phases/pipeline.js'
+import type { ProgressSink } from '../phases/progress.js'
+import type { RunSummary, SampleLine } from '../phases/run-record.js'
+import { methodSteps } from '../methods/registry.js'
+import type { Watcher } from '../methods/session.js'
+import { terminalProgress } from '../report/progress.js'
+import { renderSample } from '../report/sample.js'
+import { renderDifferences, renderTable } from '../report/table.js'
+
+/** Thrown where a signal ended the work; main prints the message and takes the exit status. */
+export class Stopped extends Error {
+  readonly exitStatus: number
+
+  constructor(message: string, exitStatus: number) {
+    super(message)
+    this.name = 'Stopped'
+    this.exitStatus = exitStatus
+  }
+}
+
+/** Opens a run with `open`, does its stages, prints. */
+export async function runToEnd(open: (watcher: Watcher) => Promise<PhaseContext>, json: boolean): Promise<void> {
+  const signals = watchInterrupts((name) => note(`${name}: saving; once more to leave at once`))
+  const shown = watcherOf(signals.signal)
+  let context: PhaseContext | null = null
+  try {
+    context = await open(shown)
+    const steps: MethodSteps = methodSteps(context.config)
+    const summary = await runStages(context, steps)
+    if (summary) printSummary(summary, json)
+    else printDone(context, json)
+  } catch (error) {
+    shown.progress.end()
+    throw isInterruption(error, signals.signal) ? stopped(signals.signal, context) : error
+  } finally {
+    context?.run.close()
+    signals.stop()
+  }
+}
+
+function stopped(signal: AbortSignal, context: PhaseContext | null): Stopped {
+  const reason = signal.reason instanceof Interrupted ? signal.reason : new Interrupted('SIGINT')
+  const what = context ? `saved; resume with: reasonrec resume ${context.run.path}` : 'nothing was written yet'
+  return new Stopped(`interrupted by ${reason.signal}; ${what}`, reason.exitStatus)
+}
+
+/** Progress on stderr; after each phase the last sample it showed. */
+function watcherOf(signal: AbortSignal): Watcher {
+  const bars = terminalProgress()
+  let last: SampleLine | null = null
+  const showLast = (): void => {
+    if (last) process.stderr.write(`${renderSample(last)}\n`)
+    last = null
+  }
+  const progress: ProgressSink = {
+    ...bars,
+    start: (phase, total, unit) => {
+      showLast()
+      bars.start(phase, total, unit)
+    },
+    end: () => {
+      bars.end()
+      showLast()
+    },
+  }
+  return { progress, signal, onSample: (sample) => { last = sample } }
+}
+
+function printSummary(summary: RunSummary, json: boolean): void {
+  if (json) return printJson(summary)
+  process.stdout.write(`${renderTable(summary.table)}\n`)
+  if (summary.differences && summary.differences.length > 0) process.stdout.write(`${renderDifferences(summary.differences)}\n`)
+  process.stdout.write(`adapter  ${summary.adapter}\nreport   ${summary.report}\nrun      ${summary.run}\n`)
+}
+
+function printDone({ run }: PhaseContext, json: boolean): void {
+  const done = run.plan.filter((phase) => run.isDone(phase))
+  if (json) printJson({ schema: 1, run: run.path, done, config_hash: run.loaded.hash })
+  else process.stdout.write(`done     ${done.join(', ')}\nrun      ${run.path}\n`)
+}
+
+export function printJson(value: object): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+export function note(text: string): void {
+  process.stderr.write(`reasonrec: ${text}\n`)
+}

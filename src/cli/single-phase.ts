@@ -1,0 +1,46 @@
+/** One phase as a verb of its own: in a new run directory, or as the next step of one that is there. */
+
+import type { ArgumentsCamelCase, CommandModule } from 'yargs'
+import { ReasonrecError } from '../engine/index.js'
+import { createRun, openRun } from '../methods/session.js'
+import { isRunDirectory } from '../phases/run-directory.js'
+import type { Phase } from '../phases/run-record.js'
+import { configOf, namesConfig, requireOut, type RunArguments, runOptions } from './options.js'
+import { runToEnd } from './running.js'
+
+export function phaseCommand(phase: Phase, describe: string): CommandModule<object, RunArguments> {
+  return {
+    command: phase,
+    describe,
+    builder: (parser) => runOptions(parser),
+    handler: async (args: ArgumentsCamelCase<RunArguments>) => {
+      const out = requireOut(args.out)
+      if (!isRunDirectory(out)) {
+        if (phase !== 'collect') throw noRun(out, phase)
+        const loaded = configOf({ ...args, preset: args.preset ?? 're2' })
+        return runToEnd((watcher) => createRun(loaded, out, [phase], watcher), args.json)
+      }
+      await runToEnd(async (watcher) => {
+        const context = await openRun(out, watcher)
+        if (namesConfig(args)) requireSameConfig(context.run.loaded.hash, args, out, () => context.run.close())
+        context.run.addToPlan(phase)
+        return context
+      }, args.json)
+    },
+  }
+}
+
+function noRun(out: string, phase: Phase): ReasonrecError {
+  return new ReasonrecError('RR_OUTPUT_NO_RUN', `${out} holds no run, and ${phase} goes on from one`, {
+    remedy: 'start with: reasonrec collect --model DIR --data DIR --out DIR, or use reasonrec run',
+  })
+}
+
+/** A run keeps its configuration; options that say otherwise are an error, not ignored. */
+function requireSameConfig(hash: string, args: RunArguments, out: string, close: () => void): void {
+  if (configOf({ ...args, preset: args.preset ?? 're2' }).hash === hash) return
+  close()
+  throw new ReasonrecError('RR_OUTPUT_CONFIG', `${out} was made with another configuration`, {
+    remedy: 'leave the configuration options out to go on with it, or choose another --out',
+  })
+}

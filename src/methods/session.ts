@@ -1,0 +1,101 @@
+/**
+ * Opens what a run needs, in an order that fails early and leaves nothing behind: configuration, output
+ * folder free, model folder, tokenizer, data, and only then the run directory.
+ */
+
+import { type LoadedConfig } from '../config/load.js'
+import type { Config } from '../config/schema.js'
+import { loadDataset } from '../data/load.js'
+import type { Dataset } from '../data/types.js'
+import { engineInfo, Model, ReasonrecError, setThreads } from '../engine/index.js'
+import type { PhaseContext } from '../phases/context.js'
+import { Encoding } from '../phases/encoding.js'
+import type { ProgressSink } from '../phases/progress.js'
+import { RunDirectory } from '../phases/run-directory.js'
+import type { Phase, SampleLine } from '../phases/run-record.js'
+import { Tokenizer } from '../prompts/tokenizer.js'
+import { methodOf } from './registry.js'
+
+export interface Watcher {
+  readonly progress: ProgressSink
+  /** A sample as it is written to samples.jsonl. */
+  readonly onSample: (sample: SampleLine) => void
+  readonly signal: AbortSignal
+}
+
+/** A new run. */
+export async function createRun(loaded: LoadedConfig, out: string, plan: readonly Phase[], watcher: Watcher): Promise<PhaseContext> {
+  RunDirectory.requireFree(out)
+  const parts = await openParts(loaded.config, watcher.signal)
+  return contextOf(parts, RunDirectory.create(out, loaded, plan), watcher)
+}
+
+/** A run that is there, with the configuration it was made with. */
+export async function openRun(out: string, watcher: Watcher): Promise<PhaseContext> {
+  const run = RunDirectory.open(out)
+  try {
+    return contextOf(await openParts(run.loaded.config, watcher.signal), run, watcher)
+  } catch (error) {
+    run.close()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly base: Model
+  readonly tokenizer: Tokenizer
+  readonly dataset: Dataset
+}
+
+async function openParts(config: Config, signal: AbortSignal): Promise<Parts> {
+  const { base, tokenizer } = await openModel(config, signal)
+  return { base, tokenizer, dataset: await openDataset(config) }
+}
+
+export async function openModel(config: Config, signal?: AbortSignal): Promise<Pick<Parts, 'base' | 'tokenizer'>> {
+  const dir = required(config.model.dir, 'model.dir', '--model DIR')
+  await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
+  const base = await Model.open(dir, { signal })
+  const tokenizer = await Tokenizer.open(dir)
+  tokenizer.checkVocabulary(base.vocab)
+  return { base, tokenizer }
+}
+
+export async function openDataset(config: Config): Promise<Dataset> {
+  const { data } = config
+  return loadDataset(required(data.dir, 'data.dir', '--data DIR'), {
+    minHistory: data.min_hist,
+    maxHistory: data.max_hist,
+    candidates: Number(data.candidates.slice(1)),
+    candidateSeed: data.cand_seed,
+    split: data.split,
+    maxTrainPerUser: data.max_train_per_user,
+    ...(data.noun !== null && { noun: data.noun }),
+  })
+}
+
+function contextOf({ base, tokenizer, dataset }: Parts, run: RunDirectory, watcher: Watcher): PhaseContext {
+  const { config } = run.loaded
+  const method = methodOf(config)
+  return {
+    config,
+    run,
+    dataset,
+    method,
+    tokenizer,
+    encoding: new Encoding(dataset, method, tokenizer),
+    base,
+    vocabularyBytes: tokenizer.vocabularyBytes(base.vocab),
+    progress: watcher.progress,
+    show: (sample) => {
+      run.sample(sample)
+      watcher.onSample(sample)
+    },
+    signal: watcher.signal,
+  }
+}
+
+function required(value: string | null, key: string, option: string): string {
+  if (value !== null) return value
+  throw new ReasonrecError('RR_USAGE_MISSING', `${key} is not set`, { remedy: `give ${option} or set ${key} in a configuration file` })
+}

@@ -1,0 +1,52 @@
+/** The stages of a run in their order, each skipped where it is done; the summary and the report at the end. */
+
+import { writeReport } from '../report/write-report.js'
+import type { PhaseContext } from './context.js'
+import { evaluate } from './evaluate.js'
+import { publishImitated } from './internalize.js'
+import type { CollectSummary, Phase, RunSummary } from './run-record.js'
+import { requireStage } from './stage-models.js'
+import { writeSummary } from './summary.js'
+
+/** A paper's three steps. */
+export interface MethodSteps {
+  collect(context: PhaseContext): Promise<CollectSummary>
+  imitate(context: PhaseContext): Promise<void>
+  internalize(context: PhaseContext): Promise<void>
+}
+
+export const allPhases: readonly Phase[] = ['collect', 'imitate', 'internalize', 'evaluate']
+
+/** Does the stages of the run's plan that are not done. The summary, once evaluation is among them. */
+export async function runStages(context: PhaseContext, steps: MethodSteps): Promise<RunSummary | null> {
+  const { run } = context
+  const planned = allPhases.filter((phase) => run.plan.includes(phase))
+  for (const phase of planned) await runStage(context, steps, phase)
+  return planned.includes('evaluate') ? finish(context, steps) : null
+}
+
+async function runStage(context: PhaseContext, steps: MethodSteps, phase: Phase): Promise<void> {
+  const { run, config } = context
+  if (run.isDone(phase)) return
+  if (phase === 'collect') {
+    await steps.collect(context)
+  } else if (phase === 'imitate') {
+    requireStage(run, 'collect', phase)
+    await steps.imitate(context)
+  } else if (phase === 'internalize') {
+    requireStage(run, 'imitate', phase)
+    if (config.rl.steps > 0) return steps.internalize(context)
+    run.begin('internalize')
+    await publishImitated(context)
+    run.finish('internalize')
+  } else {
+    requireStage(run, 'imitate', phase)
+    await evaluate(context)
+  }
+}
+
+async function finish(context: PhaseContext, steps: MethodSteps): Promise<RunSummary> {
+  const summary = writeSummary(context, await steps.collect(context))
+  if (context.config.report.html) await writeReport(context.run.path)
+  return summary
+}
