@@ -50,7 +50,8 @@ export function parseTemplate(name: string, text: string): PromptTemplate {
     while (lines.length > 0 && lines[0]?.trim() === '') lines.shift()
     if (lines.length === 0) throw broken(name, `nothing under [${role}]`)
   }
-  return { name, sections, placeholders: new Set([...text.matchAll(placeholder)].map((match) => match[1] as string)) }
+  const body = sections.flatMap(({ lines }) => lines).join('\n')
+  return { name, sections, placeholders: new Set([...body.matchAll(placeholder)].map((match) => match[1] as string)) }
 }
 
 /** Throws RR_TEMPLATE_PLACEHOLDER where the file asks for a value that is not given. */

@@ -1,11 +1,12 @@
 /**
- * Which titles a reasoning cites. Titles of the history and the candidates are looked for first, longest first;
- * what is left is scanned for other catalogue titles of two words and more (data/title-scanner.ts), and for
- * quoted strings that are no such title. A title of one word counts only if it is of this instance and is
- * written as in the catalogue ("It" in "It fits" is a false friend that this cannot tell).
+ * Which titles a reasoning cites. Other catalogue titles of two words and more come from data/title-scanner.ts; titles of
+ * the history and the candidates are then looked for, longest first, but not inside a longer foreign title ("The
+ * Silent Harbour" inside "The Silent Harbour Revisited"). Quoted strings that are no title of this instance are foreign
+ * too. A title of one word counts only if it is of this instance and is written as in the catalogue ("It" in
+ * "It fits" is a false friend that this cannot tell).
  */
 
-import { TitleScanner } from '../data/title-scanner.js'
+import { type TitleMatch, TitleScanner } from '../data/title-scanner.js'
 import { words } from '../data/title.js'
 import type { Dataset, Instance, Item, ItemIndex } from '../data/types.js'
 
@@ -44,14 +45,16 @@ export function citations(dataset: Dataset, instance: Instance, text: string): C
   const spoken = words(text)
   const owner: (ItemIndex | undefined)[] = new Array(spoken.length)
   const locals = localTitles(dataset, instance)
+  const others = foreignTitles(dataset, instance, text, spoken)
   for (const title of locals) {
     if (title.words.length === 1 && !writtenAsTitle(text, dataset.items[title.item]?.title.text ?? '')) continue
-    markOccurrences(spoken, title, owner)
+    markOccurrences(spoken, title, owner, others)
   }
   const cited = new Set(owner.filter((item) => item !== undefined))
   const inHistory = new Set(instance.history)
   const inCandidates = new Set(instance.candidates)
-  const foreign = new Set([...foreignTitles(dataset, text, spoken, owner, cited), ...foreignQuotes(text, locals)])
+  const apart = others.filter(({ start, end }) => owner.slice(start, end).every((item) => item === undefined))
+  const foreign = new Set([...apart.map(({ start, end }) => spoken.slice(start, end).join(' ')), ...foreignQuotes(text, locals)])
   return {
     history: new Set([...cited].filter((item) => inHistory.has(item))),
     candidates: new Set([...cited].filter((item) => inCandidates.has(item))),
@@ -70,10 +73,17 @@ function localTitles(dataset: Dataset, instance: Instance): LocalTitle[] {
     .sort((a, b) => b.words.length - a.words.length)
 }
 
-function markOccurrences(spoken: readonly string[], title: LocalTitle, owner: (ItemIndex | undefined)[]): void {
-  for (let start = 0; start + title.words.length <= spoken.length; start++) {
+function markOccurrences(
+  spoken: readonly string[],
+  title: LocalTitle,
+  owner: (ItemIndex | undefined)[],
+  others: readonly TitleMatch[],
+): void {
+  const length = title.words.length
+  for (let start = 0; start + length <= spoken.length; start++) {
     if (!title.words.every((word, k) => spoken[start + k] === word && owner[start + k] === undefined)) continue
-    owner.fill(title.item, start, start + title.words.length)
+    if (others.some((other) => other.start <= start && start + length <= other.end && other.end - other.start > length)) continue
+    owner.fill(title.item, start, start + length)
     start += title.words.length - 1
   }
 }
@@ -86,26 +96,17 @@ function writtenAsTitle(text: string, title: string): boolean {
   return false
 }
 
-function foreignTitles(
-  dataset: Dataset,
-  text: string,
-  spoken: readonly string[],
-  owner: readonly (ItemIndex | undefined)[],
-  cited: ReadonlySet<ItemIndex>,
-): string[] {
+/** Matches of catalogue titles that are not of this instance and not ordinary words. */
+function foreignTitles(dataset: Dataset, instance: Instance, text: string, spoken: readonly string[]): TitleMatch[] {
   let scanner = scanners.get(dataset.items)
   if (!scanner) {
     scanner = new TitleScanner(dataset.items)
     scanners.set(dataset.items, scanner)
   }
+  const own = new Set([...instance.history, ...instance.candidates])
   return scanner
     .scan(text)
-    .filter(({ items, start, end }) => {
-      const range = spoken.slice(start, end)
-      const taken = owner.slice(start, end).some((item) => item !== undefined)
-      return !taken && !items.some((item) => cited.has(item)) && !range.every((word) => functionWords.has(word))
-    })
-    .map(({ start, end }) => spoken.slice(start, end).join(' '))
+    .filter(({ items, start, end }) => !items.some((item) => own.has(item)) && !spoken.slice(start, end).every((word) => functionWords.has(word)))
 }
 
 /** Quoted strings of two words and more that are not (part of) a title of this instance. */
