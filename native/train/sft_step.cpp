@@ -18,8 +18,8 @@ int64_t rows_needed(const Model& model, const SftSequence& s) {
   check_sequence(model, s.ids, int64_t(s.ids.size()), "a sequence");
   int64_t last = 0;
   for (size_t t = 0; t < s.weights.size(); ++t) {
-    check(std::isfinite(s.weights[t]), "RR_NON_FINITE", "a token's weight is not finite", "a finite weight",
-          std::to_string(s.weights[t]));
+    if (!std::isfinite(s.weights[t]))
+      throw Error("RR_NON_FINITE", "a token's weight is not finite", "a finite weight", std::to_string(s.weights[t]));
     if (s.weights[t] != 0) last = int64_t(t);
   }
   return last;

@@ -66,9 +66,11 @@ void TrainingPass::backward(const Context& context, const Batch& batch) {
 
 void check_sequence(const Model& model, const std::vector<int32_t>& ids, int64_t length, const char* what) {
   const int64_t v = model.config().vocab;
-  for (int32_t id : ids)
-    check(id >= 0 && id < v, "RR_TOKEN_OUT_OF_RANGE", std::string(what) + " holds a token outside the vocabulary",
-          "0 to " + std::to_string(v - 1), std::to_string(id), "the tokenizer and the model do not belong together");
+  for (int32_t id : ids)  // a check() per token would build its texts every time
+    if (id < 0 || id >= v)
+      throw Error("RR_TOKEN_OUT_OF_RANGE", std::string(what) + " holds a token outside the vocabulary",
+                  "0 to " + std::to_string(v - 1), std::to_string(id),
+                  "the tokenizer and the model do not belong together");
   check(length <= model.rope_positions(), "RR_PROMPT_TOO_LONG", std::string(what) + " does not fit the model's context",
         "at most " + std::to_string(model.rope_positions()) + " tokens", std::to_string(length),
         "shorten the history or the completion");
