@@ -53,7 +53,7 @@ AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int
     const Segment& s = segments[i];
     if (s.rows == 0) continue;
     AttentionTile* last = plan.tile_list.empty() ? nullptr : &plan.tile_list.back();
-    const bool joins = last && segments[plan.row_list.back().segment].parent == s.parent &&
+    const bool joins = last && s.parent >= 0 && segments[plan.row_list.back().segment].parent == s.parent &&
                        last->rows + s.rows <= together && s.rows < consecutive;
     if (joins) {
       plan.row_list.push_back({int32_t(i), 0, s.rows});

@@ -1,11 +1,12 @@
 // The AVX-512 kernels. The target pragma covers our own code only: every header comes before it, so
 // that no inline function of the standard library is compiled for wide vectors and shared with others.
+// Clang has another pragma and takes the portable kernels.
 #include "backend/backend.h"
 #include "backend/cpu/attention_tiles.h"
 #include "backend/cpu/launch.h"
 #include "backend/cpu/tables.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
 
 #pragma GCC push_options

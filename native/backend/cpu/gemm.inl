@@ -141,12 +141,12 @@ static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n
   }
   // Tasks: panel chunks x row chunks, panel chunks outermost so that a worker keeps its panels.
   const int64_t panels = (n + kPanel - 1) / kPanel;
-  const int64_t row_chunk = kRows * 10;
-  const int64_t row_tasks = (m + row_chunk - 1) / row_chunk;
   int64_t panel_chunk = panels / (threads * 4);
   const int64_t fewest = gemm_panels_at_once(m);
   panel_chunk = panel_chunk < fewest ? fewest : panel_chunk > 8 && m > 48 ? 8 : panel_chunk;
   const int64_t panel_tasks = (panels + panel_chunk - 1) / panel_chunk;
+  const int64_t row_chunk = panel_tasks >= threads * 2 ? kRows * 10 : kRows * 2;
+  const int64_t row_tasks = (m + row_chunk - 1) / row_chunk;
   cpu::parallel(ctx, panel_tasks * row_tasks, [&](int64_t task, int) {
     const int64_t p = task / row_tasks * panel_chunk, block = task % row_tasks;
     const int64_t row = m * block / row_tasks, rows = m * (block + 1) / row_tasks - row;

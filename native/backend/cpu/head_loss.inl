@@ -217,7 +217,7 @@ static void head_backward(const Context& ctx, float* dhidden, float* dhead, cons
   float* tiles = cpu::scratch(ctx, "kernel.head.tile", threads * kHeadRows * kTile);
   int64_t groups = (t + kHeadRows - 1) / kHeadRows;
   const int64_t even = (groups + threads - 1) / threads * threads;  // every thread gets as many groups
-  groups = even < (t + kRows - 1) / kRows ? even : groups;
+  groups = even <= (t + kRows - 1) / kRows ? even : groups;
   cpu::parallel(ctx, groups, [&](int64_t group, int worker) {
     const int64_t row = t * group / groups, rows = t * (group + 1) / groups - row;
     head_dhidden(call, g, dhidden, tiles + worker * kHeadRows * kTile, head_t, row, rows);
