@@ -130,7 +130,8 @@ static void head_forward(const Context& ctx, float* logprob, float* entropy, flo
   const int64_t chunk = t < kHeadChunk ? t : kHeadChunk;
   if (chunk == 0) return;
   const int64_t per_partial = sizeof(HeadPartial) / sizeof(float);
-  auto* partials = reinterpret_cast<HeadPartial*>(cpu::scratch(ctx, "kernel.head.partial", chunk * tiles * per_partial));
+  float* partial_memory = cpu::scratch(ctx, "kernel.head.partial", chunk * tiles * per_partial);
+  auto* partials = reinterpret_cast<HeadPartial*>(partial_memory);
   float* target_z = cpu::scratch(ctx, "kernel.head.target", chunk);
   float* tile_memory = cpu::scratch(ctx, "kernel.head.tile", cpu::workers(ctx) * kHeadRows * kTile);
   for (int64_t first = 0; first < t; first += chunk) {
