@@ -39,7 +39,12 @@ const startLimit = 30_000 // milliseconds for the process to come up on a loaded
 const sizeLimit = 1_000_000 // characters of a template
 
 /** The shapes prompts of this project have; the last one shows which token ends an assistant's turn. */
-export const promptShapes: readonly Roles[] = [['system', 'user'], ['user'], ['system', 'user', 'assistant', 'user'], ['user', 'assistant', 'user']]
+export const promptShapes: readonly Roles[] = [
+  ['system', 'user'],
+  ['user'],
+  ['system', 'user', 'assistant', 'user'],
+  ['user', 'assistant', 'user'],
+]
 export const answeredShape: Roles = ['user', 'assistant']
 
 export class ChatTemplate {
@@ -50,8 +55,14 @@ export class ChatTemplate {
   }
 
   /** Throws RR_TEMPLATE_TIMEOUT, RR_TEMPLATE_MEMORY, or RR_TEMPLATE_UNSUPPORTED if not even [user] works. */
-  static async compile(template: string, variables: Readonly<Record<string, unknown>>): Promise<ChatTemplate> {
-    const shapes = [...promptShapes.map((roles) => ({ roles, open: true })), { roles: answeredShape, open: false }]
+  static async compile(
+    template: string,
+    variables: Readonly<Record<string, unknown>>,
+  ): Promise<ChatTemplate> {
+    const shapes = [
+      ...promptShapes.map((roles) => ({ roles, open: true })),
+      { roles: answeredShape, open: false },
+    ]
     const slots = shapes.map(({ roles }) => roles.map(slot))
     const jobs = shapes.flatMap(({ roles, open }, index) => {
       const names = slots[index] ?? []
@@ -92,7 +103,11 @@ export class ChatTemplate {
  * nothing else. The response starts directly after.
  */
 export function plainSkeleton(roles: Roles): Skeleton {
-  return { texts: ['', ...roles.map(() => '\n\n')], order: roles.map((_, index) => index), systemJoinedToUser: false }
+  return {
+    texts: ['', ...roles.map(() => '\n\n')],
+    order: roles.map((_, index) => index),
+    systemJoinedToUser: false,
+  }
 }
 
 /**
@@ -117,8 +132,14 @@ function job(roles: Roles, contents: readonly string[], open: boolean): Job {
   return { messages, add_generation_prompt: open, enable_thinking: true }
 }
 
-function skeletonOf(plain: Rendering | undefined, probed: Rendering | undefined, slots: readonly string[], roles: Roles): Skeleton | ReasonrecError {
-  if (!plain || 'error' in plain) return unsupported(`cannot be rendered for ${shapeKey(roles)}`, plain?.error ?? 'nothing')
+function skeletonOf(
+  plain: Rendering | undefined,
+  probed: Rendering | undefined,
+  slots: readonly string[],
+  roles: Roles,
+): Skeleton | ReasonrecError {
+  if (!plain || 'error' in plain)
+    return unsupported(`cannot be rendered for ${shapeKey(roles)}`, plain?.error ?? 'nothing')
   const places = slots.map((name, index) => ({ index, at: plain.text.indexOf(name), name }))
   const wrong = places.find(({ name, at }) => at < 0 || plain.text.indexOf(name, at + 1) >= 0)
   if (wrong) {
@@ -129,7 +150,10 @@ function skeletonOf(plain: Rendering | undefined, probed: Rendering | undefined,
   }
   const expected = slots.reduce((text, name) => text.replace(name, () => probe(name)), plain.text)
   if (!probed || !('text' in probed) || probed.text !== expected) {
-    return unsupported(`changes the content of a message of ${shapeKey(roles)}`, probed && 'error' in probed ? probed.error : 'other text')
+    return unsupported(
+      `changes the content of a message of ${shapeKey(roles)}`,
+      probed && 'error' in probed ? probed.error : 'other text',
+    )
   }
   places.sort((a, b) => a.at - b.at)
   const texts: string[] = []
@@ -147,7 +171,8 @@ function joinSystemWhereRefused(skeletons: Map<string, Skeleton | ReasonrecError
   for (const roles of promptShapes) {
     if (roles[0] !== 'system' || !(skeletons.get(shapeKey(roles)) instanceof ReasonrecError)) continue
     const rest = skeletons.get(shapeKey(roles.slice(1)))
-    if (rest && !(rest instanceof ReasonrecError)) skeletons.set(shapeKey(roles), { ...rest, systemJoinedToUser: true })
+    if (rest && !(rest instanceof ReasonrecError))
+      skeletons.set(shapeKey(roles), { ...rest, systemJoinedToUser: true })
   }
 }
 
@@ -163,8 +188,13 @@ function shapeKey(roles: Roles): string {
   return roles.join(',')
 }
 
-async function renderApart(template: string, variables: Readonly<Record<string, unknown>>, jobs: readonly Job[]): Promise<Rendering[]> {
-  if (template.length > sizeLimit) throw unsupported(`is longer than ${sizeLimit} characters`, `${template.length} characters`)
+async function renderApart(
+  template: string,
+  variables: Readonly<Record<string, unknown>>,
+  jobs: readonly Job[],
+): Promise<Rendering[]> {
+  if (template.length > sizeLimit)
+    throw unsupported(`is longer than ${sizeLimit} characters`, `${template.length} characters`)
   // Nothing of our environment is passed on, and what a dying process prints is of no use to anyone.
   const renderer = fork(fileURLToPath(new URL('./template-renderer.mjs', import.meta.url)), [], {
     execArgv: [`--max-old-space-size=${heapLimit}`, '--max-semi-space-size=4'],
@@ -187,7 +217,9 @@ function nextMessage(renderer: ChildProcess, limit: number): Promise<{ readonly 
     timer = setTimeout(() => reject(tooSlow(limit)), limit)
     renderer.once('message', resolve)
     renderer.once('error', (error) => reject(ended(error.message)))
-    renderer.once('exit', (status, signal) => reject(signal === 'SIGABRT' || status === 134 ? tooLarge() : ended(signal ?? `status ${status}`)))
+    renderer.once('exit', (status, signal) =>
+      reject(signal === 'SIGABRT' || status === 134 ? tooLarge() : ended(signal ?? `status ${status}`)),
+    )
   }).finally(() => clearTimeout(timer))
 }
 

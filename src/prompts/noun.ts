@@ -2,7 +2,11 @@
 
 /** The noun comes from data or configuration and lands in trusted text: letters, blanks and hyphens only. */
 export function plainNoun(noun: string): string {
-  const plain = noun.replace(/[^\p{L} -]/gu, '').trim().slice(0, 30).trim()
+  const plain = noun
+    .replace(/[^\p{L} -]/gu, '')
+    .trim()
+    .slice(0, 30)
+    .trim()
   return plain === '' ? 'item' : plain
 }
 

@@ -51,7 +51,11 @@ export function parseTemplate(name: string, text: string): PromptTemplate {
     if (lines.length === 0) throw broken(name, `nothing under [${role}]`)
   }
   const body = sections.flatMap(({ lines }) => lines).join('\n')
-  return { name, sections, placeholders: new Set([...body.matchAll(placeholder)].map((match) => match[1] as string)) }
+  return {
+    name,
+    sections,
+    placeholders: new Set([...body.matchAll(placeholder)].map((match) => match[1] as string)),
+  }
 }
 
 /** Throws RR_TEMPLATE_PLACEHOLDER where the file asks for a value that is not given. */
@@ -59,12 +63,16 @@ export function fillTemplate(template: PromptTemplate, values: TemplateValues): 
   const unknown = [...template.placeholders].find((name) => !Object.hasOwn(values, name))
   if (unknown !== undefined) {
     throw new ReasonrecError('RR_TEMPLATE_PLACEHOLDER', `${template.name} uses {${unknown}}`, {
-      expected: Object.keys(values).map((name) => `{${name}}`).join(' '),
+      expected: Object.keys(values)
+        .map((name) => `{${name}}`)
+        .join(' '),
       got: `{${unknown}}`,
       remedy: 'correct the prompt file',
     })
   }
-  return { messages: template.sections.map(({ role, lines }) => ({ role, parts: filledLines(lines, values) })) }
+  return {
+    messages: template.sections.map(({ role, lines }) => ({ role, parts: filledLines(lines, values) })),
+  }
 }
 
 /** A block of lines for a placeholder: no line break after the last. */

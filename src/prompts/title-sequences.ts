@@ -13,7 +13,11 @@ export interface Titled {
 }
 
 /** Ids of title and closing tag, in the order of `items`. Throws RR_TITLES_AMBIGUOUS. */
-export function titleSequences(tokenizer: Tokenizer, items: readonly Titled[], answerClose = '</answer>'): Int32Array[] {
+export function titleSequences(
+  tokenizer: Tokenizer,
+  items: readonly Titled[],
+  answerClose = '</answer>',
+): Int32Array[] {
   const close = tokenizer.encodeTrusted(answerClose, { continues: true })
   const sequences = items.map(({ title }) => {
     const ids = tokenizer.encodeUntrusted(title.text)
@@ -42,7 +46,8 @@ export function firstPrefix(sequences: readonly Int32Array[]): readonly [number,
     const [before, after] = [order[k - 1]!, order[k]!]
     const shorter = sequences[before]!
     const longer = sequences[after]!
-    if (shorter.length <= longer.length && shorter.every((id, index) => id === longer[index])) return [before, after]
+    if (shorter.length <= longer.length && shorter.every((id, index) => id === longer[index]))
+      return [before, after]
   }
   return null
 }

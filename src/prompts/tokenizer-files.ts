@@ -56,7 +56,11 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
 
 /** For text that follows other text: no blank is put in front of it. */
 export function continuation(json: TokenizerJson): TokenizerJson {
-  return { ...json, normalizer: withoutPrepend(json.normalizer), pre_tokenizer: withoutPrefixSpace(json.pre_tokenizer) }
+  return {
+    ...json,
+    normalizer: withoutPrepend(json.normalizer),
+    pre_tokenizer: withoutPrefixSpace(json.pre_tokenizer),
+  }
 }
 
 export function sameRules(a: TokenizerJson, b: TokenizerJson): boolean {
@@ -87,16 +91,23 @@ export function untrustedVariant(json: TokenizerJson): TokenizerJson {
 }
 
 function controlTokens(json: TokenizerJson): readonly AddedTokenJson[] {
-  return json.added_tokens.filter(({ content }) => content !== json.model.unk_token && [...content].length > 1)
+  return json.added_tokens.filter(
+    ({ content }) => content !== json.model.unk_token && [...content].length > 1,
+  )
 }
 
 /** A name with U+0000 stands for no text: cleaned text holds no such character. */
 function unreachable(vocab: unknown, contents: ReadonlyMap<string, number>): unknown {
   if (Array.isArray(vocab)) {
-    return vocab.map((entry: [string, number], id) => (contents.has(entry[0]) ? [`\0\0${id}`, entry[1]] : entry))
+    return vocab.map((entry: [string, number], id) =>
+      contents.has(entry[0]) ? [`\0\0${id}`, entry[1]] : entry,
+    )
   }
   return Object.fromEntries(
-    Object.entries(vocab as Record<string, number>).map(([content, id]) => [contents.has(content) ? `\0\0${id}` : content, id]),
+    Object.entries(vocab as Record<string, number>).map(([content, id]) => [
+      contents.has(content) ? `\0\0${id}` : content,
+      id,
+    ]),
   )
 }
 
@@ -104,12 +115,16 @@ function withoutPrepend(normalizer: unknown): unknown {
   if (!isRecord(normalizer)) return normalizer
   if (normalizer.type === 'Prepend') return null
   if (normalizer.type !== 'Sequence' || !Array.isArray(normalizer.normalizers)) return normalizer
-  return { ...normalizer, normalizers: normalizer.normalizers.map(withoutPrepend).filter((step) => step !== null) }
+  return {
+    ...normalizer,
+    normalizers: normalizer.normalizers.map(withoutPrepend).filter((step) => step !== null),
+  }
 }
 
 function withoutPrefixSpace(preTokenizer: unknown): unknown {
   if (!isRecord(preTokenizer)) return preTokenizer
-  if (preTokenizer.type === 'Metaspace') return { ...preTokenizer, prepend_scheme: 'never', add_prefix_space: false }
+  if (preTokenizer.type === 'Metaspace')
+    return { ...preTokenizer, prepend_scheme: 'never', add_prefix_space: false }
   if (preTokenizer.type === 'ByteLevel') return { ...preTokenizer, add_prefix_space: false }
   if (!Array.isArray(preTokenizer.pretokenizers)) return preTokenizer
   return { ...preTokenizer, pretokenizers: preTokenizer.pretokenizers.map(withoutPrefixSpace) }
@@ -137,14 +152,22 @@ function checked(path: string, value: unknown): TokenizerJson {
       remedy: 'use a model of the Llama, Mistral, Qwen2 or Qwen3 family',
     })
   }
-  const entries = Array.isArray(model.vocab) ? model.vocab.length : isRecord(model.vocab) ? Object.keys(model.vocab).length : 0
+  const entries = Array.isArray(model.vocab)
+    ? model.vocab.length
+    : isRecord(model.vocab)
+      ? Object.keys(model.vocab).length
+      : 0
   if (entries === 0) throw corrupt(path, 'no vocabulary')
   if (type === 'BPE') {
-    if (!isRecord(model.vocab) || !Object.values(model.vocab).every(isId)) throw corrupt(path, 'a vocabulary entry without an id')
+    if (!isRecord(model.vocab) || !Object.values(model.vocab).every(isId))
+      throw corrupt(path, 'a vocabulary entry without an id')
     if (!Array.isArray(model.merges)) throw corrupt(path, 'no merges')
   }
   const added = value.added_tokens ?? []
-  if (!Array.isArray(added) || !added.every((token) => isRecord(token) && isId(token.id) && typeof token.content === 'string')) {
+  if (
+    !Array.isArray(added) ||
+    !added.every((token) => isRecord(token) && isId(token.id) && typeof token.content === 'string')
+  ) {
     throw corrupt(path, 'an added token without id or content')
   }
   return {

@@ -51,12 +51,21 @@ export class Tokenizer {
     this.following = sameRules(following, json) ? this.whole : encoder(following, config, where)
     this.plain = encoder(untrustedVariant(json), config, where)
     this.control = controlIds(json)
-    this.skipped = new Set(json.added_tokens.filter(({ special, content }) => special && !responseTags.has(content)).map(({ id }) => id))
-    this.known = new Set([...vocabularyEntries(json).map(([, id]) => id), ...json.added_tokens.map(({ id }) => id)])
+    this.skipped = new Set(
+      json.added_tokens
+        .filter(({ special, content }) => special && !responseTags.has(content))
+        .map(({ id }) => id),
+    )
+    this.known = new Set([
+      ...vocabularyEntries(json).map(([, id]) => id),
+      ...json.added_tokens.map(({ id }) => id),
+    ])
     this.vocabularySize = [...this.known].reduce((largest, id) => Math.max(largest, id), -1) + 1
     this.prefix = addedInFront(this.whole)
     const named = this.whole.token_to_id(files.specialTokens.eos_token ?? '')
-    const ends = [this.turnEnd(), named, ...files.eosIds].filter((id): id is number => id !== undefined && this.known.has(id))
+    const ends = [this.turnEnd(), named, ...files.eosIds].filter(
+      (id): id is number => id !== undefined && this.known.has(id),
+    )
     this.eosIds = [...new Set(ends)]
   }
 
@@ -66,7 +75,8 @@ export class Tokenizer {
    */
   static async open(dir: string): Promise<Tokenizer> {
     const files = await readTokenizerFiles(dir)
-    const chat = files.template === null ? null : await ChatTemplate.compile(files.template, files.specialTokens)
+    const chat =
+      files.template === null ? null : await ChatTemplate.compile(files.template, files.specialTokens)
     return new Tokenizer(files, chat, dir)
   }
 
@@ -74,7 +84,10 @@ export class Tokenizer {
    * Special tokens in the text become special ids. `addSpecial`: also what the tokenizer puts around a text
    * (a start token, say). `continues`: the text follows other text, so no blank is put in front.
    */
-  encodeTrusted(text: string, options: { readonly addSpecial?: boolean; readonly continues?: boolean } = {}): Int32Array {
+  encodeTrusted(
+    text: string,
+    options: { readonly addSpecial?: boolean; readonly continues?: boolean } = {},
+  ): Int32Array {
     if (options.addSpecial) return encoded(this.whole, text, true)
     return options.continues && this.following !== this.whole
       ? this.cached('c', text, () => encoded(this.following, text, false))
@@ -86,11 +99,15 @@ export class Tokenizer {
     return this.cached('u', text, () => {
       const ids = encoded(this.plain, text, false)
       if (ids.some((id) => this.control.has(id))) {
-        throw new ReasonrecError('RR_TOKENIZER_UNTRUSTED', 'this tokenizer turns ordinary text into special tokens', {
-          expected: 'no special id',
-          got: JSON.stringify(text.slice(0, 80)),
-          remedy: 'use another model, or remove the item with this title',
-        })
+        throw new ReasonrecError(
+          'RR_TOKENIZER_UNTRUSTED',
+          'this tokenizer turns ordinary text into special tokens',
+          {
+            expected: 'no special id',
+            got: JSON.stringify(text.slice(0, 80)),
+            remedy: 'use another model, or remove the item with this title',
+          },
+        )
       }
       return ids
     })
@@ -99,7 +116,11 @@ export class Tokenizer {
   /** Every part on its own, ids concatenated; all of them continue a text before them. */
   encodeParts(parts: readonly PromptPart[]): Int32Array {
     return concatenated(
-      parts.map((part) => (typeof part === 'string' ? this.encodeTrusted(part, { continues: true }) : this.encodeUntrusted(part.text))),
+      parts.map((part) =>
+        typeof part === 'string'
+          ? this.encodeTrusted(part, { continues: true })
+          : this.encodeUntrusted(part.text),
+      ),
     )
   }
 
@@ -120,7 +141,9 @@ export class Tokenizer {
 
   /** Ids without a token (a padded vocabulary) are left out. `skipSpecial` keeps the tags of the response form. */
   decode(ids: ArrayLike<number>, options: { readonly skipSpecial?: boolean } = {}): string {
-    const shown = Array.from(ids).filter((id) => this.known.has(id) && !(options.skipSpecial && this.skipped.has(id)))
+    const shown = Array.from(ids).filter(
+      (id) => this.known.has(id) && !(options.skipSpecial && this.skipped.has(id)),
+    )
     return shown.length === 0 ? '' : this.whole.decode(shown, { clean_up_tokenization_spaces: false })
   }
 

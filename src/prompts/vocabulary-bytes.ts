@@ -61,5 +61,7 @@ function byteLevelBytes(table: ReadonlyMap<string, number>): (token: string) => 
 
 function sentencePieceBytes(token: string): Uint8Array {
   const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)
-  return byte ? Uint8Array.of(Number.parseInt(byte[1] as string, 16)) : new TextEncoder().encode(token.replaceAll('▁', ' '))
+  return byte
+    ? Uint8Array.of(Number.parseInt(byte[1] as string, 16))
+    : new TextEncoder().encode(token.replaceAll('▁', ' '))
 }

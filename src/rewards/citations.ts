@@ -6,8 +6,8 @@
  * "It fits" is a false friend that this cannot tell).
  */
 
-import { type TitleMatch, TitleScanner } from '../data/title-scanner.js'
 import { words } from '../data/title.js'
+import { type TitleMatch, TitleScanner } from '../data/title-scanner.js'
 import type { Dataset, Instance, Item, ItemIndex } from '../data/types.js'
 
 export interface Citations {
@@ -47,14 +47,18 @@ export function citations(dataset: Dataset, instance: Instance, text: string): C
   const locals = localTitles(dataset, instance)
   const others = foreignTitles(dataset, instance, text, spoken)
   for (const title of locals) {
-    if (title.words.length === 1 && !writtenAsTitle(text, dataset.items[title.item]?.title.text ?? '')) continue
+    if (title.words.length === 1 && !writtenAsTitle(text, dataset.items[title.item]?.title.text ?? ''))
+      continue
     markOccurrences(spoken, title, owner, others)
   }
   const cited = new Set(owner.filter((item) => item !== undefined))
   const inHistory = new Set(instance.history)
   const inCandidates = new Set(instance.candidates)
   const apart = others.filter(({ start, end }) => owner.slice(start, end).every((item) => item === undefined))
-  const foreign = new Set([...apart.map(({ start, end }) => spoken.slice(start, end).join(' ')), ...foreignQuotes(text, locals)])
+  const foreign = new Set([
+    ...apart.map(({ start, end }) => spoken.slice(start, end).join(' ')),
+    ...foreignQuotes(text, locals),
+  ])
   return {
     history: new Set([...cited].filter((item) => inHistory.has(item))),
     candidates: new Set([...cited].filter((item) => inCandidates.has(item))),
@@ -81,8 +85,14 @@ function markOccurrences(
 ): void {
   const length = title.words.length
   for (let start = 0; start + length <= spoken.length; start++) {
-    if (!title.words.every((word, k) => spoken[start + k] === word && owner[start + k] === undefined)) continue
-    if (others.some((other) => other.start <= start && start + length <= other.end && other.end - other.start > length)) continue
+    if (!title.words.every((word, k) => spoken[start + k] === word && owner[start + k] === undefined))
+      continue
+    if (
+      others.some(
+        (other) => other.start <= start && start + length <= other.end && other.end - other.start > length,
+      )
+    )
+      continue
     owner.fill(title.item, start, start + length)
     start += title.words.length - 1
   }
@@ -97,7 +107,12 @@ function writtenAsTitle(text: string, title: string): boolean {
 }
 
 /** Matches of catalogue titles that are not of this instance and not ordinary words. */
-function foreignTitles(dataset: Dataset, instance: Instance, text: string, spoken: readonly string[]): TitleMatch[] {
+function foreignTitles(
+  dataset: Dataset,
+  instance: Instance,
+  text: string,
+  spoken: readonly string[],
+): TitleMatch[] {
   let scanner = scanners.get(dataset.items)
   if (!scanner) {
     scanner = new TitleScanner(dataset.items)
@@ -106,7 +121,11 @@ function foreignTitles(dataset: Dataset, instance: Instance, text: string, spoke
   const own = new Set([...instance.history, ...instance.candidates])
   return scanner
     .scan(text)
-    .filter(({ items, start, end }) => !items.some((item) => own.has(item)) && !spoken.slice(start, end).every((word) => functionWords.has(word)))
+    .filter(
+      ({ items, start, end }) =>
+        !items.some((item) => own.has(item)) &&
+        !spoken.slice(start, end).every((word) => functionWords.has(word)),
+    )
 }
 
 /** Quoted strings of two words and more that are not (part of) a title of this instance. */

@@ -45,7 +45,9 @@ export class ComposedReward {
   private readonly composition: RewardComposition
 
   constructor(composition: RewardComposition, settings: RewardSettings) {
-    const ids = Object.entries(composition.weights).filter(([, weight]) => weight !== 0 && weight !== undefined)
+    const ids = Object.entries(composition.weights).filter(
+      ([, weight]) => weight !== 0 && weight !== undefined,
+    )
     this.terms = ids.map(([id]) => rewardTerm(id as RewardTermId, settings))
     this.gate = form(settings.formFloor)
     this.composition = composition
@@ -58,7 +60,9 @@ export class ComposedReward {
 
   compute(group: readonly Rollout[], context: RewardContext): GroupRewards {
     const passed = this.gate.compute(group, context)
-    const values = new Map<RewardTermId, readonly number[]>(this.terms.map((term) => [term.id, term.compute(group, context)]))
+    const values = new Map<RewardTermId, readonly number[]>(
+      this.terms.map((term) => [term.id, term.compute(group, context)]),
+    )
     const open = this.openToRationality(group, context, passed, values)
     const rewards = new Float64Array(group.length)
     const valid = new Uint8Array(group.length).fill(1)
@@ -66,7 +70,8 @@ export class ComposedReward {
     for (const term of this.terms) {
       const column = values.get(term.id) ?? []
       const known = column.filter((value, row) => passed[row] === 1 && !Number.isNaN(value))
-      const mean = known.length === 0 ? term.neutral : known.reduce((sum, value) => sum + value, 0) / known.length
+      const mean =
+        known.length === 0 ? term.neutral : known.reduce((sum, value) => sum + value, 0) / known.length
       const weight = this.composition.weights[term.id as Exclude<RewardTermId, 'fmt'>] ?? 0
       column.forEach((value, row) => {
         if (passed[row] !== 1) return
@@ -97,6 +102,8 @@ export class ComposedReward {
     }
     const ndcg = values.get('ndcg_cand')
     const middle = median((ndcg ?? []).filter((_, row) => passed[row] === 1))
-    return group.map(({ parsed }, row) => parsed.item === context.instance.target || (ndcg?.[row] ?? Number.NaN) >= middle)
+    return group.map(
+      ({ parsed }, row) => parsed.item === context.instance.target || (ndcg?.[row] ?? Number.NaN) >= middle,
+    )
   }
 }

@@ -6,8 +6,8 @@
  */
 
 import { words } from '../data/title.js'
-import { repeatedShare } from './text-statistics.js'
 import { type RewardContext, type RewardTerm, type Rollout, rolloutCitations } from './reward.js'
+import { repeatedShare } from './text-statistics.js'
 
 export interface FormFloor {
   readonly proseWords: number

@@ -1,8 +1,8 @@
 /** leak = -1 if the reasoning holds a phrase that gives away knowledge from outside the history (G4), else 0. */
 
 import { words } from '../data/title.js'
-import { containedPhrase } from './text-statistics.js'
 import type { RewardTerm } from './reward.js'
+import { containedPhrase } from './text-statistics.js'
 
 export function leak(phrases: readonly string[]): RewardTerm {
   return {

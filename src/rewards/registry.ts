@@ -1,11 +1,11 @@
 /** Every reward term by its id, made from the settings of a run. */
 
 import { consistency } from './consistency.js'
-import { form, type FormFloor, formFloor } from './form.js'
+import { type FormFloor, form, formFloor } from './form.js'
 import { grounding } from './grounding.js'
 import { hit } from './hit.js'
 import { leak } from './leak.js'
-import { length, type LengthLimits } from './length.js'
+import { type LengthLimits, length } from './length.js'
 import { likelihoodGain, posteriorGain } from './likelihood-gain.js'
 import { type CandidateNorm, candidateRank } from './ndcg-candidates.js'
 import { repetition } from './repetition.js'

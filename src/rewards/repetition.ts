@@ -1,8 +1,8 @@
 /** rep = -(1 - distinct 4-grams / all 4-grams) of the reasoning's words; NaN without a reasoning. */
 
 import { words } from '../data/title.js'
-import { repeatedShare } from './text-statistics.js'
 import type { RewardTerm } from './reward.js'
+import { repeatedShare } from './text-statistics.js'
 
 export function repetition(): RewardTerm {
   return {
@@ -12,6 +12,8 @@ export function repetition(): RewardTerm {
     rationality: false,
     neutral: 0,
     compute: (group) =>
-      group.map(({ parsed }) => (parsed.reasoning === null ? Number.NaN : 0 - repeatedShare(words(parsed.reasoning)))),
+      group.map(({ parsed }) =>
+        parsed.reasoning === null ? Number.NaN : 0 - repeatedShare(words(parsed.reasoning)),
+      ),
   }
 }

@@ -9,7 +9,11 @@ import { type Citations, citations } from './citations.js'
 export interface Rollout {
   /** Response text after the prompt, tags included, end-of-turn token left out. */
   readonly text: string
-  readonly parsed: { readonly reasoning: string | null; readonly answer: string | null; readonly item: ItemIndex | null }
+  readonly parsed: {
+    readonly reasoning: string | null
+    readonly answer: string | null
+    readonly item: ItemIndex | null
+  }
   /** Tokens the model wrote. */
   readonly tokens: number
   /** complete: the model closed its reasoning itself; length: cut at the limit; unclosed: it ended its turn before. */

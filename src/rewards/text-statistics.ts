@@ -6,7 +6,9 @@ import { words } from '../data/title.js'
 export function repeatedShare(spoken: readonly string[], n = 4): number {
   const total = spoken.length - n + 1
   if (total < 1) return 0
-  const distinct = new Set(Array.from({ length: total }, (_, start) => spoken.slice(start, start + n).join(' ')))
+  const distinct = new Set(
+    Array.from({ length: total }, (_, start) => spoken.slice(start, start + n).join(' ')),
+  )
   return 1 - distinct.size / total
 }
 
@@ -37,7 +39,9 @@ export function containedPhrase(spoken: readonly string[], phrases: readonly str
 /** Share of a-z among all letters; 1 for a text without letters. */
 export function asciiLetterShare(text: string): number {
   const letters = text.match(/\p{L}/gu) ?? []
-  return letters.length === 0 ? 1 : letters.filter((letter) => /[A-Za-z]/.test(letter)).length / letters.length
+  return letters.length === 0
+    ? 1
+    : letters.filter((letter) => /[A-Za-z]/.test(letter)).length / letters.length
 }
 
 /** Lines of a phrase file: no comments, no empty lines. */

@@ -11,7 +11,7 @@
  * a habit of tying the answer to the history. Titles are text from outside: what it returns is to be encoded as untrusted.
  */
 
-import { seeded, type Random } from '../data/random.js'
+import { type Random, seeded } from '../data/random.js'
 import { words } from '../data/title.js'
 import type { Dataset, Instance, ItemIndex } from '../data/types.js'
 import { capitalised, plainNoun, plural } from '../prompts/noun.js'
@@ -52,19 +52,29 @@ export class BuiltinTeacher implements Teacher {
     this.statistics = CoOccurrence.of(dataset)
   }
 
-  async propose(instances: readonly Instance[], request: TeacherRequest): Promise<readonly (readonly TeacherResponse[])[]> {
+  async propose(
+    instances: readonly Instance[],
+    request: TeacherRequest,
+  ): Promise<readonly (readonly TeacherResponse[])[]> {
     return instances.map((instance) => {
       const pick = request.hinted ? instance.target : this.bestCandidate(instance)
       if (pick === null) return []
       const evidence = this.evidence(instance, pick)
-      return Array.from({ length: request.count }, (_, sample) => this.response(instance, evidence, request.hinted, sample))
+      return Array.from({ length: request.count }, (_, sample) =>
+        this.response(instance, evidence, request.hinted, sample),
+      )
     })
   }
 
   private response(instance: Instance, evidence: Evidence, hinted: boolean, sample: number): TeacherResponse {
     const stream = `builtin/${hinted ? 'hinted' : 'free'}/${instance.id}/${sample}`
     const text = this.reasoning(instance, evidence, stream)
-    return { text: this.options.respond(text, this.title(evidence.pick)), stream, temperature: 0, tokens: null }
+    return {
+      text: this.options.respond(text, this.title(evidence.pick)),
+      stream,
+      temperature: 0,
+      tokens: null,
+    }
   }
 
   /** The first of a row of seeded drafts with 30 to 60 words; else the one nearest to that. */
@@ -74,7 +84,12 @@ export class BuiltinTeacher implements Teacher {
     let best = ''
     let distance = Number.POSITIVE_INFINITY
     for (let attempt = 0; attempt < attempts && distance > 0; attempt++) {
-      const draft = this.draft(instance, evidence, seeded(this.options.seed, stream, attempt), attempt >= attempts / 2)
+      const draft = this.draft(
+        instance,
+        evidence,
+        seeded(this.options.seed, stream, attempt),
+        attempt >= attempts / 2,
+      )
       const length = words(draft).length
       const off = Math.max(0, least - length, length - most)
       if (off < distance) [best, distance] = [draft, off]
@@ -85,7 +100,11 @@ export class BuiltinTeacher implements Teacher {
   private draft(instance: Instance, evidence: Evidence, random: Random, brief: boolean): string {
     const used = new Set<ItemIndex>([evidence.pick])
     const middle = this.evidenceSentence(evidence, random, brief, used)
-    const sentences = [this.opening(instance, random, brief, used), middle, this.conclusion(instance, evidence, random)]
+    const sentences = [
+      this.opening(instance, random, brief, used),
+      middle,
+      this.conclusion(instance, evidence, random),
+    ]
     if (!brief && random.float() < 0.6) sentences.splice(1, 0, this.profile(instance, random))
     return sentences.filter((sentence) => sentence !== '').join(' ')
   }
@@ -107,12 +126,15 @@ export class BuiltinTeacher implements Teacher {
       this.statistics.popularityShare(this.statistics.popularity(item, instance.user)),
     )
     const popular = shares.filter((share) => share >= 0.8).length / shares.length
-    const lists = popular > 0.5 ? phrases.profilesPopular : popular < 0.2 ? phrases.profilesRare : phrases.profilesMixed
+    const lists =
+      popular > 0.5 ? phrases.profilesPopular : popular < 0.2 ? phrases.profilesRare : phrases.profilesMixed
     return this.filled(one(lists, random), {})
   }
 
   private evidenceSentence(evidence: Evidence, random: Random, brief: boolean, used: Set<ItemIndex>): string {
-    const pick = this.citable(evidence.pick) ? this.title(evidence.pick) : `this ${plainNoun(this.dataset.noun)}`
+    const pick = this.citable(evidence.pick)
+      ? this.title(evidence.pick)
+      : `this ${plainNoun(this.dataset.noun)}`
     const ties = evidence.ties.filter(({ item }) => this.citable(item))
     const [anchor, second] = ties
     if (anchor && second && !brief && random.float() < 0.6) {
@@ -129,7 +151,8 @@ export class BuiltinTeacher implements Teacher {
       used.add(anchor.item)
       const values = { pick, anchor: this.title(anchor.item), amount: amount(anchor.users) }
       const word = sharedWord(this.title(anchor.item), this.title(evidence.pick))
-      if (word !== null && random.float() < 0.5) return this.filled(one(phrases.evidenceWord, random), { ...values, word })
+      if (word !== null && random.float() < 0.5)
+        return this.filled(one(phrases.evidenceWord, random), { ...values, word })
       return this.filled(one(phrases.evidenceOne, random), values)
     }
     // Ties whose titles cannot be cited are still ties: then nothing is said of them.
@@ -139,15 +162,21 @@ export class BuiltinTeacher implements Teacher {
 
   private conclusion(instance: Instance, evidence: Evidence, random: Random): string {
     const { ties, ahead, pickPopularity } = evidence
-    if (ties.length > 0 && ahead === 0 && instance.candidates.length > 1) return one(phrases.conclusionsFirst, random)
-    if (ties.length > 0 && ahead <= Math.floor(instance.candidates.length / 5)) return one(phrases.conclusionsNear, random)
-    if (pickPopularity >= 0.9 && random.float() < 0.7) return this.filled(one(phrases.conclusionsPopular, random), {})
+    if (ties.length > 0 && ahead === 0 && instance.candidates.length > 1)
+      return one(phrases.conclusionsFirst, random)
+    if (ties.length > 0 && ahead <= Math.floor(instance.candidates.length / 5))
+      return one(phrases.conclusionsNear, random)
+    if (pickPopularity >= 0.9 && random.float() < 0.7)
+      return this.filled(one(phrases.conclusionsPopular, random), {})
     return one(phrases.conclusionsPlain, random)
   }
 
   private evidence(instance: Instance, pick: ItemIndex): Evidence {
     const shared = (candidate: ItemIndex): number =>
-      instance.history.reduce((sum, item) => sum + this.statistics.together(item, candidate, instance.user), 0)
+      instance.history.reduce(
+        (sum, item) => sum + this.statistics.together(item, candidate, instance.user),
+        0,
+      )
     const own = shared(pick)
     const ties = [...new Set(instance.history)]
       .map((item) => ({ item, users: this.statistics.together(item, pick, instance.user) }))
@@ -165,8 +194,12 @@ export class BuiltinTeacher implements Teacher {
   private bestCandidate(instance: Instance): ItemIndex | null {
     const cosine = (candidate: ItemIndex): number =>
       instance.history.reduce((sum, item) => {
-        const size = this.statistics.popularity(item, instance.user) * this.statistics.popularity(candidate, instance.user)
-        return size === 0 ? sum : sum + this.statistics.together(item, candidate, instance.user) / Math.sqrt(size)
+        const size =
+          this.statistics.popularity(item, instance.user) *
+          this.statistics.popularity(candidate, instance.user)
+        return size === 0
+          ? sum
+          : sum + this.statistics.together(item, candidate, instance.user) / Math.sqrt(size)
       }, 0)
     const scored = [...instance.candidates].map((candidate) => ({
       candidate,
@@ -186,7 +219,12 @@ export class BuiltinTeacher implements Teacher {
   private citable(item: ItemIndex): boolean {
     const title = this.title(item)
     const length = words(title).length
-    return length > 0 && length <= longestCitedTitle && asciiLetterShare(title) >= 0.9 && !/[<>"“”«»\n]/.test(title)
+    return (
+      length > 0 &&
+      length <= longestCitedTitle &&
+      asciiLetterShare(title) >= 0.9 &&
+      !/[<>"“”«»\n]/.test(title)
+    )
   }
 
   private filled(sentence: string, values: Readonly<Record<string, string>>): string {
@@ -205,7 +243,9 @@ function amount(users: number): string {
 function sharedWord(a: string, b: string): string | null {
   const of = (title: string) => new Set(title.match(/\p{Lu}\p{Ll}{4,}/gu) ?? [])
   const other = of(b)
-  const shared = [...of(a)].filter((word) => other.has(word)).sort((x, y) => y.length - x.length || (x < y ? -1 : 1))
+  const shared = [...of(a)]
+    .filter((word) => other.has(word))
+    .sort((x, y) => y.length - x.length || (x < y ? -1 : 1))
   return shared[0] ?? null
 }
 

@@ -55,6 +55,8 @@ export class CoOccurrence {
   /** Share of items of the training part that are chosen less often than `count` times. */
   popularityShare(count: number): number {
     const below = this.byPopularity.findIndex((other) => other >= count)
-    return this.byPopularity.length === 0 ? 0 : (below < 0 ? this.byPopularity.length : below) / this.byPopularity.length
+    return this.byPopularity.length === 0
+      ? 0
+      : (below < 0 ? this.byPopularity.length : below) / this.byPopularity.length
   }
 }

@@ -27,5 +27,8 @@ export interface Teacher {
   /** "self", "builtin" or a model's name; stored with every trace. */
   readonly name: string
   /** One list per instance, `count` long, fewer where the teacher has no more to say. Training instances only. */
-  propose(instances: readonly Instance[], request: TeacherRequest): Promise<readonly (readonly TeacherResponse[])[]>
+  propose(
+    instances: readonly Instance[],
+    request: TeacherRequest,
+  ): Promise<readonly (readonly TeacherResponse[])[]>
 }

@@ -30,7 +30,9 @@ export class BoilerplateFilter {
     const signature = minHash(spoken)
     const keys = bandKeys(signature)
     const rivals = new Set(keys.flatMap((key) => this.bands.get(key) ?? []))
-    const matches = [...rivals].filter((rival) => agreement(signature, this.signatures[rival]!) >= similar).length
+    const matches = [...rivals].filter(
+      (rival) => agreement(signature, this.signatures[rival]!) >= similar,
+    ).length
     if (matches > this.limit) return { gate: 'G10', passed: false, value: matches }
     this.seen.set(instance, own.add(text))
     const index = this.signatures.push(signature) - 1

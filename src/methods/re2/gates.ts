@@ -16,7 +16,13 @@
 import { words } from '../../data/title.js'
 import type { Dataset, Instance } from '../../data/types.js'
 import { citations } from '../../rewards/citations.js'
-import { asciiLetterShare, containedPhrase, doubledSentence, repeatedShare, sentences } from '../../rewards/text-statistics.js'
+import {
+  asciiLetterShare,
+  containedPhrase,
+  doubledSentence,
+  repeatedShare,
+  sentences,
+} from '../../rewards/text-statistics.js'
 import type { GateResult, ParsedAnswer, Trace } from '../method.js'
 
 export interface GateThresholds {
@@ -60,7 +66,8 @@ export function traceGates(
     gate('G2', item !== null && !instance.history.includes(item), parsed.answer),
     gate('G3', thresholds.keepMisses || item === instance.target, item === instance.target ? 'hit' : 'miss'),
   ]
-  if (reasoning === null) return [...answer, ...['G4', 'G5', 'G6', 'G7', 'G8'].map((name) => gate(name, false, null))]
+  if (reasoning === null)
+    return [...answer, ...['G4', 'G5', 'G6', 'G7', 'G8'].map((name) => gate(name, false, null))]
   const spoken = words(reasoning)
   const repeated = repeatedShare(spoken)
   const doubled = doubledSentence(reasoning)
@@ -93,7 +100,12 @@ function namesTargetEarly(dataset: Dataset, instance: Instance, reasoning: strin
   return title !== '' && before.includes(` ${title} `)
 }
 
-function groundingGate(dataset: Dataset, instance: Instance, reasoning: string, cues: readonly string[]): GateResult {
+function groundingGate(
+  dataset: Dataset,
+  instance: Instance,
+  reasoning: string,
+  cues: readonly string[],
+): GateResult {
   const cited = citations(dataset, instance, reasoning)
   if (cited.foreign.length > 0) return gate('G7', false, cited.foreign[0] ?? null)
   const grounded = cited.history.size > 0 || containedPhrase(words(reasoning), cues) !== null

@@ -55,13 +55,24 @@ export function re2(options: Re2Options): Method {
     name: 're2',
     form: re2Form,
     prompt: (dataset, instance, mode) => {
-      const values = { ...sharedValues(dataset, instance), words: String(maxWords), note: note(hint, dataset, instance, mode) }
+      const values = {
+        ...sharedValues(dataset, instance),
+        words: String(maxWords),
+        note: note(hint, dataset, instance, mode),
+      }
       return fillTemplate(mode === 'direct' ? direct : reason, values)
     },
     parse: parseResponse,
     response: (reasoning, title) => responseParts(reasoning, title),
     gates: (dataset, instance, response, pass) =>
-      traceGates(dataset, instance, parseResponse(dataset, instance, response), pass, thresholds, gatePhrases),
+      traceGates(
+        dataset,
+        instance,
+        parseResponse(dataset, instance, response),
+        pass,
+        thresholds,
+        gatePhrases,
+      ),
   }
 }
 
@@ -72,7 +83,10 @@ function responseParts(reasoning: PromptPart | null, title: PromptPart): readonl
   return [thinkOpen, reasoning, thinkClose, answerOpen, title, answerClose]
 }
 
-function sharedValues(dataset: Dataset, instance: Instance): Record<string, PromptPart | readonly PromptPart[]> {
+function sharedValues(
+  dataset: Dataset,
+  instance: Instance,
+): Record<string, PromptPart | readonly PromptPart[]> {
   const noun = plainNoun(dataset.noun)
   const title = (item: number): PromptPart => {
     const found = dataset.items[item]
@@ -95,7 +109,12 @@ function sharedValues(dataset: Dataset, instance: Instance): Record<string, Prom
   }
 }
 
-function note(hint: PromptTemplate, dataset: Dataset, instance: Instance, mode: PromptMode): readonly PromptPart[] {
+function note(
+  hint: PromptTemplate,
+  dataset: Dataset,
+  instance: Instance,
+  mode: PromptMode,
+): readonly PromptPart[] {
   if (mode !== 'hinted') return []
   const target = dataset.items[instance.target]
   return target ? (fillTemplate(hint, { target: target.title }).messages[0]?.parts ?? []) : []

@@ -15,7 +15,9 @@ const normalised = new WeakMap<Item, string>()
 const catalogues = new WeakMap<readonly Item[], ReadonlyMap<string, ItemIndex>>()
 
 export function parseResponse(dataset: Dataset, instance: Instance, response: string): ParsedAnswer {
-  const once = tags.every((tag) => response.indexOf(tag) >= 0 && response.indexOf(tag) === response.lastIndexOf(tag))
+  const once = tags.every(
+    (tag) => response.indexOf(tag) >= 0 && response.indexOf(tag) === response.lastIndexOf(tag),
+  )
   const match = once ? frame.exec(response) : null
   const reasoning = match?.[1]?.trim() ?? ''
   const answer = match?.[2]?.trim() ?? ''

@@ -10,7 +10,9 @@ const largestOverlap = 0.6
 
 /** The chosen of `accepted` (all of one instance), best first, at most `keep`. */
 export function selectTraces(accepted: readonly Trace[], keep: number): readonly Trace[] {
-  const order = accepted.map((trace, index) => ({ trace, index })).sort((a, b) => compare(a.trace, b.trace) || a.index - b.index)
+  const order = accepted
+    .map((trace, index) => ({ trace, index }))
+    .sort((a, b) => compare(a.trace, b.trace) || a.index - b.index)
   const kept: Trace[] = []
   for (const { trace } of order) {
     if (kept.length >= keep) break
@@ -34,5 +36,9 @@ function overlap(a: string, b: string): number {
 
 function fourGrams(text: string): ReadonlySet<string> {
   const spoken = words(text)
-  return new Set(Array.from({ length: Math.max(1, spoken.length - 3) }, (_, start) => spoken.slice(start, start + 4).join(' ')))
+  return new Set(
+    Array.from({ length: Math.max(1, spoken.length - 3) }, (_, start) =>
+      spoken.slice(start, start + 4).join(' '),
+    ),
+  )
 }

@@ -25,8 +25,12 @@ describe('prompts', () => {
   it('list history and candidates in order and ask for the form', () => {
     const text = promptText(re2({ maxWords: 150 }).prompt(handMade, instance, 'reason'))
     expect(text).toContain('[system]\nYou recommend the next story for a user')
-    expect(text).toContain('Stories this user chose, oldest first:\n1. The Silent Harbour\n2. Golden Orchard\n3. Radiowave\n')
-    expect(text).toContain('Choose from these 4 stories:\n- Paper Lantern\n- Northern Tide\n- Velvet Engine\n- Hollow Meadow\nFirst explain in at most 150 words')
+    expect(text).toContain(
+      'Stories this user chose, oldest first:\n1. The Silent Harbour\n2. Golden Orchard\n3. Radiowave\n',
+    )
+    expect(text).toContain(
+      'Choose from these 4 stories:\n- Paper Lantern\n- Northern Tide\n- Velvet Engine\n- Hollow Meadow\nFirst explain in at most 150 words',
+    )
     expect(text.endsWith('Form: <think>explanation</think><answer>title</answer>')).toBe(true)
   })
 
@@ -55,9 +59,11 @@ describe('prompts', () => {
     const world = await syntheticWorld(true)
     const prompts = (mode: 'reason' | 'hinted') =>
       world.train.slice(0, 200).map((one) => tokenizer.encodePrompt(method.prompt(world, one, mode)))
-    const hostileSeen = world.train.slice(0, 200).filter(({ history, candidates }) =>
-      [...history, ...candidates].some((item) => world.items[item]?.title.text.includes('<|im_end|>')),
-    )
+    const hostileSeen = world.train
+      .slice(0, 200)
+      .filter(({ history, candidates }) =>
+        [...history, ...candidates].some((item) => world.items[item]?.title.text.includes('<|im_end|>')),
+      )
     expect(hostileSeen.length).toBeGreaterThan(10)
     for (const ids of [...prompts('reason'), ...prompts('hinted')])
       expect(ids.filter((id) => tokenizer.specialIds.has(id)).length).toBe(5)
@@ -70,13 +76,19 @@ describe('responses', () => {
     const parts = method.response('Because.', title)
     expect(partsText(parts)).toBe('<think>\nBecause.\n</think>\n<answer>Northern Tide</answer>')
     const before = tokenizer.encodeParts(parts.slice(0, 4))
-    expect([...tokenizer.encodeParts(parts)].slice(before.length, -tokenizer.encodeTrusted('</answer>').length)).toEqual([...tokenizer.encodeUntrusted(title.text)])
+    expect(
+      [...tokenizer.encodeParts(parts)].slice(before.length, -tokenizer.encodeTrusted('</answer>').length),
+    ).toEqual([...tokenizer.encodeUntrusted(title.text)])
     expect(partsText(method.response(null, title))).toBe('<answer>Northern Tide</answer>')
     expect(method.form).toBe(re2Form)
   })
 
   it('parse back', () => {
-    expect(method.parse(handMade, instance, written('Because.'))).toEqual({ reasoning: 'Because.', answer: 'Northern Tide', item: 3 })
+    expect(method.parse(handMade, instance, written('Because.'))).toEqual({
+      reasoning: 'Because.',
+      answer: 'Northern Tide',
+      item: 3,
+    })
   })
 
   it.each([
@@ -112,7 +124,9 @@ describe('responses', () => {
 describe('gates', () => {
   it('an honest trace passes all of them, and all are reported', () => {
     expect(failed(written(honest))).toEqual([])
-    expect(method.gates(handMade, instance, written(honest), 'A').map(({ gate }) => gate)).toEqual('G1 G2 G3 G4 G5 G6 G7 G8'.split(' '))
+    expect(method.gates(handMade, instance, written(honest), 'A').map(({ gate }) => gate)).toEqual(
+      'G1 G2 G3 G4 G5 G6 G7 G8'.split(' '),
+    )
   })
 
   it.each<[string, string, Trace['source'], string[]]>([
@@ -122,22 +136,55 @@ describe('gates', () => {
     ['a leak when hinted', written(`${honest} As the private note says.`), 'B', ['G4']],
     ['the same words unhinted', written(`${honest} As the private note says.`), 'A', []],
     ['too short', written('I like The Silent Harbour a lot.'), 'A', ['G5']],
-    ['too long', written(Array.from({ length: 90 }, (_, k) => `word${k}`).join(' ') + ' Golden Orchard'), 'A', ['G5']],
+    [
+      'too long',
+      written(`${Array.from({ length: 90 }, (_, k) => `word${k}`).join(' ')} Golden Orchard`),
+      'A',
+      ['G5'],
+    ],
     ['a sentence twice', written(`${honest} It keeps that calm mood. It keeps that calm mood.`), 'A', ['G6']],
     ['repeated text', written('this reader likes The Silent Harbour and '.repeat(6)), 'A', ['G6']],
     ['an item from elsewhere', written(`${honest} It also recalls Crimson Parlour.`), 'A', ['G7']],
-    ['a longer title than the one in the history', written(`${honest} See The Silent Harbour Revisited.`), 'A', ['G7']],
+    [
+      'a longer title than the one in the history',
+      written(`${honest} See The Silent Harbour Revisited.`),
+      'A',
+      ['G7'],
+    ],
     ['an invented quoted title', written(`${honest} It also recalls “Winter Palace Nights”.`), 'A', ['G7']],
     ['ordinary words that are a title', written(`${honest} In the end it fits.`), 'A', []],
-    ['nothing of the history', written('Northern Tide is a good choice because it has the sea in it and the sea is always nice to read about.'), 'A', ['G7']],
-    ['a cue instead of a title', written('The earlier choices share a calm mood near water, and Northern Tide is the one option that keeps this mood.'), 'A', []],
-    ['another script', written('这个用户喜欢安静的海边故事，The Silent Harbour 和 Golden Orchard 都是这样的，所以下一个最合适的应该就是这一个了 I would say that it is fine here.'), 'A', ['G8']],
+    [
+      'nothing of the history',
+      written(
+        'Northern Tide is a good choice because it has the sea in it and the sea is always nice to read about.',
+      ),
+      'A',
+      ['G7'],
+    ],
+    [
+      'a cue instead of a title',
+      written(
+        'The earlier choices share a calm mood near water, and Northern Tide is the one option that keeps this mood.',
+      ),
+      'A',
+      [],
+    ],
+    [
+      'another script',
+      written(
+        '这个用户喜欢安静的海边故事，The Silent Harbour 和 Golden Orchard 都是这样的，所以下一个最合适的应该就是这一个了 I would say that it is fine here.',
+      ),
+      'A',
+      ['G8'],
+    ],
   ])('%s', (_, response, pass, gates) => {
     expect(failed(response, pass)).toEqual(gates)
   })
 
   it('misses pass where they are kept on purpose', () => {
-    expect(failed(written(honest, 'Paper Lantern'), 'C', re2({ maxWords: 60, gates: { keepMisses: true } }))).toEqual([])
+    expect(
+      failed(written(honest, 'Paper Lantern'), 'C', re2({ maxWords: 60, gates: { keepMisses: true } })),
+    ).toEqual([])
   })
 
   it('bounds of the length scale with the word limit', () => {
@@ -147,9 +194,14 @@ describe('gates', () => {
 
   it('without candidates the target may not be named before the last sentence', () => {
     const open = { ...instance, candidates: [] }
-    const early = written('Northern Tide fits the history. The user liked The Silent Harbour and Golden Orchard before.')
-    const late = written('The user liked The Silent Harbour and Golden Orchard before. The history points to Northern Tide.')
-    const g4 = (response: string) => method.gates(handMade, open, response, 'B').find(({ gate }) => gate === 'G4')?.passed
+    const early = written(
+      'Northern Tide fits the history. The user liked The Silent Harbour and Golden Orchard before.',
+    )
+    const late = written(
+      'The user liked The Silent Harbour and Golden Orchard before. The history points to Northern Tide.',
+    )
+    const g4 = (response: string) =>
+      method.gates(handMade, open, response, 'B').find(({ gate }) => gate === 'G4')?.passed
     expect([g4(early), g4(late)]).toEqual([false, true])
   })
 
@@ -168,12 +220,16 @@ describe('G10', () => {
     expect(filter.admit('a', honest).passed).toBe(false)
     const passed = Array.from({ length: 30 }, (_, k) => filter.admit(`b${k}`, honest).passed)
     expect(passed.filter(Boolean)).toHaveLength(20)
-    expect(filter.admit('c', 'Quite another thought about The Silent Harbour and what may follow from it here.').passed).toBe(true)
+    expect(
+      filter.admit('c', 'Quite another thought about The Silent Harbour and what may follow from it here.')
+        .passed,
+    ).toBe(true)
   })
 })
 
 describe('selection', () => {
-  const trace = (reasoning: string, source: Trace['source'], gain: number | null): Trace => ({ reasoning, source, gain }) as Trace
+  const trace = (reasoning: string, source: Trace['source'], gain: number | null): Trace =>
+    ({ reasoning, source, gain }) as Trace
   it('takes A before B, then the gain, then the shorter; a second one only if it differs', () => {
     const [hinted, low, high, twin] = [
       trace('one two three four five', 'B', 9),
@@ -183,7 +239,9 @@ describe('selection', () => {
     ]
     expect(selectTraces([hinted, low, high, twin], 1)).toEqual([high])
     expect(selectTraces([hinted, low, high, twin], 2)).toEqual([high, low])
-    expect(selectTraces([trace('b b b b b', 'A', null), trace('a a a', 'A', null)], 1)[0]?.reasoning).toBe('a a a')
+    expect(selectTraces([trace('b b b b b', 'A', null), trace('a a a', 'A', null)], 1)[0]?.reasoning).toBe(
+      'a a a',
+    )
   })
 })
 
@@ -198,9 +256,22 @@ describe('presets', () => {
   })
 
   it('re2-small-cpu has the numbers it promises', () => {
-    const { config } = loadConfig({ preset: fileURLToPath(re2Preset('re2-small-cpu')), file: null, set: [], options: {} })
+    const { config } = loadConfig({
+      preset: fileURLToPath(re2Preset('re2-small-cpu')),
+      file: null,
+      set: [],
+      options: {},
+    })
     const { prompt, collect, sft, rl, eval: evaluation } = config
-    expect([prompt.max_words, collect.max_new, collect.k_free, collect.k_hint, sft.epochs, sft.rank]).toEqual([60, 128, 4, 2, 1, 16])
-    expect([rl.steps, rl.prompts, rl.group, rl.answer, evaluation.instances]).toEqual([30, 16, 8, 'constrained', 500])
+    expect([prompt.max_words, collect.max_new, collect.k_free, collect.k_hint, sft.epochs, sft.rank]).toEqual(
+      [60, 128, 4, 2, 1, 16],
+    )
+    expect([rl.steps, rl.prompts, rl.group, rl.answer, evaluation.instances]).toEqual([
+      30,
+      16,
+      8,
+      'constrained',
+      500,
+    ])
   })
 })

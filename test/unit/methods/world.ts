@@ -10,7 +10,14 @@ import { writeSyntheticData } from '../../fixtures/synthetic-data.js'
 
 export async function syntheticWorld(hostile = false): Promise<Dataset> {
   const folder = mkdtempSync(join(tmpdir(), 'world-'))
-  await writeSyntheticData(folder, { users: 150, items: 120, seed: 3, hostile, noun: 'story', userSplit: true })
+  await writeSyntheticData(folder, {
+    users: 150,
+    items: 120,
+    seed: 3,
+    hostile,
+    noun: 'story',
+    userSplit: true,
+  })
   return loadDataset(folder)
 }
 
@@ -27,7 +34,13 @@ const titles = [
   'The Silent Harbour Revisited', // 9: neither, longer than item 0
 ]
 
-export const instance: Instance = { id: 'train/u1/4', user: 'u1', history: [0, 1, 2], target: 3, candidates: [4, 3, 5, 6] }
+export const instance: Instance = {
+  id: 'train/u1/4',
+  user: 'u1',
+  history: [0, 1, 2],
+  target: 3,
+  candidates: [4, 3, 5, 6],
+}
 
 export const handMade: Dataset = {
   name: 'by hand',

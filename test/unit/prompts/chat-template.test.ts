@@ -8,7 +8,11 @@ describe('chat templates', () => {
   it('become texts around slots', async () => {
     const chat = await ChatTemplate.compile(chatml, {})
     expect(chat.skeleton(['system', 'user'])).toEqual({
-      texts: ['<|im_start|>system\n', '<|im_end|>\n<|im_start|>user\n', '<|im_end|>\n<|im_start|>assistant\n'],
+      texts: [
+        '<|im_start|>system\n',
+        '<|im_end|>\n<|im_start|>user\n',
+        '<|im_end|>\n<|im_start|>assistant\n',
+      ],
       order: [0, 1],
       systemJoinedToUser: false,
     })
@@ -28,20 +32,37 @@ describe('chat templates', () => {
   })
 
   it('that trim contents are fine, that change them are not', async () => {
-    await expect(ChatTemplate.compile(chatml.replace('m.content', 'm.content | trim'), {})).resolves.toBeInstanceOf(ChatTemplate)
-    for (const change of ['m.content | upper', 'm.content | tojson', 'm.content ~ m.content', "'fixed'", "m.content | replace('<', '&lt;')"])
-      await expect(ChatTemplate.compile(chatml.replace('m.content', change), {}), change).rejects.toThrow(code('RR_TEMPLATE_UNSUPPORTED'))
+    await expect(
+      ChatTemplate.compile(chatml.replace('m.content', 'm.content | trim'), {}),
+    ).resolves.toBeInstanceOf(ChatTemplate)
+    for (const change of [
+      'm.content | upper',
+      'm.content | tojson',
+      'm.content ~ m.content',
+      "'fixed'",
+      "m.content | replace('<', '&lt;')",
+    ])
+      await expect(ChatTemplate.compile(chatml.replace('m.content', change), {}), change).rejects.toThrow(
+        code('RR_TEMPLATE_UNSUPPORTED'),
+      )
   })
 
   it('that cannot be parsed or refuse everything are an error', async () => {
     await expect(ChatTemplate.compile('{% for %}', {})).rejects.toThrow(code('RR_TEMPLATE_UNSUPPORTED'))
-    await expect(ChatTemplate.compile(`{{ raise_exception('never') }}`, {})).rejects.toThrow(code('RR_TEMPLATE_UNSUPPORTED'))
+    await expect(ChatTemplate.compile(`{{ raise_exception('never') }}`, {})).rejects.toThrow(
+      code('RR_TEMPLATE_UNSUPPORTED'),
+    )
   })
 
   it('cannot take the memory or the time of the process', async () => {
-    await expect(ChatTemplate.compile('{% for i in range(100000000) %}{{ i }}{% endfor %}', {})).rejects.toThrow(/memory|long/)
-    await expect(ChatTemplate.compile('{% set x = range(100000000) %}{{ x | length }}', {})).rejects.toThrow(/memory|long/)
-    const nested = '{% for a in range(3000) %}{% for b in range(3000) %}{% for c in range(3000) %}{% endfor %}{% endfor %}{% endfor %}'
+    await expect(
+      ChatTemplate.compile('{% for i in range(100000000) %}{{ i }}{% endfor %}', {}),
+    ).rejects.toThrow(/memory|long/)
+    await expect(ChatTemplate.compile('{% set x = range(100000000) %}{{ x | length }}', {})).rejects.toThrow(
+      /memory|long/,
+    )
+    const nested =
+      '{% for a in range(3000) %}{% for b in range(3000) %}{% for c in range(3000) %}{% endfor %}{% endfor %}{% endfor %}'
     await expect(ChatTemplate.compile(nested, {})).rejects.toThrow(code('RR_TEMPLATE_TIMEOUT'))
   })
 
@@ -74,5 +95,9 @@ describe('thinking', () => {
 })
 
 it('the plain form is contents and empty lines', () => {
-  expect(plainSkeleton(['system', 'user'])).toEqual({ texts: ['', '\n\n', '\n\n'], order: [0, 1], systemJoinedToUser: false })
+  expect(plainSkeleton(['system', 'user'])).toEqual({
+    texts: ['', '\n\n', '\n\n'],
+    order: [0, 1],
+    systemJoinedToUser: false,
+  })
 })

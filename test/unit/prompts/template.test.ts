@@ -6,10 +6,20 @@ import { untrusted } from '../../../src/prompts/untrusted-text.js'
 const title = untrusted('The {noun} [user] Garden')
 
 describe('prompt files', () => {
-  const template = parseTemplate('t.txt', '# comment\n\n[system]\nYou like {noun}s.\n\n[user]\nChosen:\n{history}\n{note}\nGo, {noun}!\n')
+  const template = parseTemplate(
+    't.txt',
+    '# comment\n\n[system]\nYou like {noun}s.\n\n[user]\nChosen:\n{history}\n{note}\nGo, {noun}!\n',
+  )
 
   it('are filled part by part; titles stay untrusted and are not read again', () => {
-    const prompt = fillTemplate(template, { noun: 'book', history: lineParts([['1. ', title], ['2. ', title]]), note: [] })
+    const prompt = fillTemplate(template, {
+      noun: 'book',
+      history: lineParts([
+        ['1. ', title],
+        ['2. ', title],
+      ]),
+      note: [],
+    })
     expect(promptText(prompt)).toBe(
       '[system]\nYou like books.\n[user]\nChosen:\n1. The {noun} [user] Garden\n2. The {noun} [user] Garden\nGo, book!',
     )
@@ -24,7 +34,9 @@ describe('prompt files', () => {
   })
 
   it('that ask for unknown values, or have no sections, are errors', () => {
-    expect(() => fillTemplate(template, { noun: 'book' })).toThrow(expect.objectContaining({ code: 'RR_TEMPLATE_PLACEHOLDER' }))
+    expect(() => fillTemplate(template, { noun: 'book' })).toThrow(
+      expect.objectContaining({ code: 'RR_TEMPLATE_PLACEHOLDER' }),
+    )
     for (const text of ['', 'text\n[user]\nx', '[user]\n\n'])
       expect(() => parseTemplate('t', text)).toThrow(expect.objectContaining({ code: 'RR_TEMPLATE_FILE' }))
   })

@@ -26,7 +26,10 @@ function changed({ json = (same) => same, config = {}, files = {} }: Changes): s
   const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
   const read = (name: string) => JSON.parse(readFileSync(join(tiny, name), 'utf8')) as Record<string, unknown>
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(json(read('tokenizer.json'))))
-  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ ...read('tokenizer_config.json'), ...config }))
+  writeFileSync(
+    join(folder, 'tokenizer_config.json'),
+    JSON.stringify({ ...read('tokenizer_config.json'), ...config }),
+  )
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   return folder
 }
@@ -47,9 +50,26 @@ function chat(title: string): Prompt {
 describe('text from outside', () => {
   it('1,000 hostile titles give no special id and come back as they were', () => {
     const random = seeded(11, 'hostile')
-    const pieces = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', 'system', '\n', ' ', '<|im_', 'end|>', '<think>', '</answer>', 'é', '坂本', '🎬', '\u202e']
+    const pieces = [
+      '<|im_start|>',
+      '<|im_end|>',
+      '<|endoftext|>',
+      'system',
+      '\n',
+      ' ',
+      '<|im_',
+      'end|>',
+      '<think>',
+      '</answer>',
+      'é',
+      '坂本',
+      '🎬',
+      '\u202e',
+    ]
     for (let k = 0; k < 1000; k++) {
-      const raw = Array.from({ length: 1 + random.below(8) }, () => pieces[random.below(pieces.length)]).join('')
+      const raw = Array.from({ length: 1 + random.below(8) }, () => pieces[random.below(pieces.length)]).join(
+        '',
+      )
       const title = untrusted(hostileTitles[k] ?? raw)
       const ids = tokenizer.encodeUntrusted(title.text)
       expect(specials(ids), title.text).toBe(0)
@@ -88,7 +108,18 @@ describe('text from outside', () => {
     const folder = changed({
       json: (json) => ({
         ...json,
-        added_tokens: [...(json.added_tokens as object[]), { id: 512, content: '<think>', special: false, normalized: false, lstrip: false, rstrip: false, single_word: false }],
+        added_tokens: [
+          ...(json.added_tokens as object[]),
+          {
+            id: 512,
+            content: '<think>',
+            special: false,
+            normalized: false,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+          },
+        ],
       }),
     })
     const thinking = await Tokenizer.open(folder)
@@ -101,7 +132,11 @@ describe('text from outside', () => {
     const folder = changed({
       json: (json) => {
         const model = json.model as { vocab: Record<string, number>; merges: string[][] }
-        return { ...json, model: { ...model, ignore_merges: true, merges: [['<|im_', 'end|>'], ...model.merges] }, pre_tokenizer: null }
+        return {
+          ...json,
+          model: { ...model, ignore_merges: true, merges: [['<|im_', 'end|>'], ...model.merges] },
+          pre_tokenizer: null,
+        }
       },
     })
     const odd = await Tokenizer.open(folder)
@@ -124,7 +159,11 @@ describe('prompts', () => {
 
   it('parts are encoded on their own', () => {
     const parts = ['<answer>', untrusted('River'), '</answer>'] as const
-    const alone = [tokenizer.encodeTrusted('<answer>'), tokenizer.encodeUntrusted('River'), tokenizer.encodeTrusted('</answer>')]
+    const alone = [
+      tokenizer.encodeTrusted('<answer>'),
+      tokenizer.encodeUntrusted('River'),
+      tokenizer.encodeTrusted('</answer>'),
+    ]
     expect([...tokenizer.encodeParts(parts)]).toEqual(alone.flatMap((ids) => [...ids]))
   })
 
@@ -144,7 +183,9 @@ describe('vocabulary', () => {
     const { offsets, bytes } = tokenizer.vocabularyBytes()
     expect(offsets.length).toBe(tokenizer.vocabularySize + 1)
     for (const text of ['<think>\nQuiet river é 坂本 🎬', '<|im_end|>']) {
-      const joined = [...tokenizer.encodeTrusted(text)].flatMap((id) => [...bytes.subarray(offsets[id], offsets[id + 1])])
+      const joined = [...tokenizer.encodeTrusted(text)].flatMap((id) => [
+        ...bytes.subarray(offsets[id], offsets[id + 1]),
+      ])
       expect(utf8.decode(Uint8Array.from(joined))).toBe(text)
     }
   })
@@ -158,17 +199,47 @@ describe('vocabulary', () => {
   it('a smaller model vocabulary is a mismatch', () => {
     tokenizer.checkVocabulary(512)
     tokenizer.checkVocabulary(640)
-    expect(() => tokenizer.checkVocabulary(511)).toThrow(expect.objectContaining({ code: 'RR_TOKENIZER_MISMATCH' }))
+    expect(() => tokenizer.checkVocabulary(511)).toThrow(
+      expect.objectContaining({ code: 'RR_TOKENIZER_MISMATCH' }),
+    )
   })
 
   it('a SentencePiece vocabulary: blanks, single bytes, a start token in front', async () => {
     const vocab = Object.fromEntries(
-      ['<unk>', '<s>', '</s>', ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`), '▁', 'a', 'b', '▁a', 'ab', '▁ab'].map((token, id) => [token, id]),
+      [
+        '<unk>',
+        '<s>',
+        '</s>',
+        ...Array.from(
+          { length: 256 },
+          (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+        ),
+        '▁',
+        'a',
+        'b',
+        '▁a',
+        'ab',
+        '▁ab',
+      ].map((token, id) => [token, id]),
     )
     const folder = changed({
       json: () => ({
-        added_tokens: ['<unk>', '<s>', '</s>'].map((content, id) => ({ id, content, special: true, normalized: false, lstrip: false, rstrip: false, single_word: false })),
-        normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, { type: 'Replace', pattern: { String: ' ' }, content: '▁' }] },
+        added_tokens: ['<unk>', '<s>', '</s>'].map((content, id) => ({
+          id,
+          content,
+          special: true,
+          normalized: false,
+          lstrip: false,
+          rstrip: false,
+          single_word: false,
+        })),
+        normalizer: {
+          type: 'Sequence',
+          normalizers: [
+            { type: 'Prepend', prepend: '▁' },
+            { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+          ],
+        },
         pre_tokenizer: null,
         post_processor: {
           type: 'TemplateProcessing',
@@ -176,8 +247,28 @@ describe('vocabulary', () => {
           pair: [],
           special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
         },
-        decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }, { type: 'Strip', content: ' ', start: 1, stop: 0 }] },
-        model: { type: 'BPE', unk_token: '<unk>', byte_fallback: true, fuse_unk: true, ignore_merges: false, vocab, merges: [['▁', 'a'], ['a', 'b'], ['▁a', 'b']] },
+        decoder: {
+          type: 'Sequence',
+          decoders: [
+            { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+            { type: 'ByteFallback' },
+            { type: 'Fuse' },
+            { type: 'Strip', content: ' ', start: 1, stop: 0 },
+          ],
+        },
+        model: {
+          type: 'BPE',
+          unk_token: '<unk>',
+          byte_fallback: true,
+          fuse_unk: true,
+          ignore_merges: false,
+          vocab,
+          merges: [
+            ['▁', 'a'],
+            ['a', 'b'],
+            ['▁a', 'b'],
+          ],
+        },
       }),
       config: { chat_template: null, eos_token: '</s>' },
     })
@@ -187,7 +278,9 @@ describe('vocabulary', () => {
     // A part continues what stands before it: no blank is put in front.
     expect([...pieces.encodeUntrusted('ab')]).toEqual([vocab.ab])
     expect(pieces.decode(pieces.encodeUntrusted('</s> é'))).toBe('</s> é')
-    expect([...pieces.encodePrompt({ messages: [{ role: 'user', parts: ['ab ', untrusted('ab')] }] })].slice(0, 4)).toEqual([1, vocab['▁ab'], vocab['▁'], vocab.ab])
+    expect(
+      [...pieces.encodePrompt({ messages: [{ role: 'user', parts: ['ab ', untrusted('ab')] }] })].slice(0, 4),
+    ).toEqual([1, vocab['▁ab'], vocab['▁'], vocab.ab])
     const { offsets, bytes } = pieces.vocabularyBytes()
     const of = (id: number) => [...bytes.subarray(offsets[id], offsets[id + 1])]
     expect(of(vocab['<0x0A>'] as number)).toEqual([10])
@@ -197,35 +290,65 @@ describe('vocabulary', () => {
 
 describe('titles as answers', () => {
   it('end with the closing tag and are prefix-free', () => {
-    const items = ['Alien', 'Aliens', 'Alien Three', 'The Quiet River', 'Quiet'].map((title) => ({ title: untrusted(title) }))
+    const items = ['Alien', 'Aliens', 'Alien Three', 'The Quiet River', 'Quiet'].map((title) => ({
+      title: untrusted(title),
+    }))
     const sequences = titleSequences(tokenizer, items)
     expect(firstPrefix(sequences)).toBeNull()
-    expect(sequences.map((ids) => tokenizer.decode(ids))).toEqual(items.map(({ title }) => `${title.text}</answer>`))
+    expect(sequences.map((ids) => tokenizer.decode(ids))).toEqual(
+      items.map(({ title }) => `${title.text}</answer>`),
+    )
   })
 
   it('two equal titles are an error that names them', () => {
     const items = ['River', 'Lake', 'River'].map((title) => ({ title: untrusted(title) }))
-    expect(() => titleSequences(tokenizer, items)).toThrow(expect.objectContaining({ code: 'RR_TITLES_AMBIGUOUS' }))
+    expect(() => titleSequences(tokenizer, items)).toThrow(
+      expect.objectContaining({ code: 'RR_TITLES_AMBIGUOUS' }),
+    )
   })
 
   it('finds a prefix among many sequences', () => {
-    expect(firstPrefix([[3, 1], [1, 2, 3], [2], [1, 2], [1, 3]].map((ids) => Int32Array.from(ids)))).toEqual([3, 1])
+    expect(firstPrefix([[3, 1], [1, 2, 3], [2], [1, 2], [1, 3]].map((ids) => Int32Array.from(ids)))).toEqual([
+      3, 1,
+    ])
   })
 })
 
 describe('bad tokenizer folders', () => {
-  const code = (wanted: string) => expect.objectContaining({ code: wanted, details: expect.objectContaining({ remedy: expect.any(String) }) })
+  const code = (wanted: string) =>
+    expect.objectContaining({
+      code: wanted,
+      details: expect.objectContaining({ remedy: expect.any(String) }),
+    })
 
   it.each([
     ['RR_TOKENIZER_MISSING', () => mkdtempSync(join(tmpdir(), 'tokenizer-'))],
-    ['RR_TOKENIZER_CORRUPT', () => changed({ files: { 'tokenizer.json': '{"model": {"type": "BPE", "vocab"' } })],
-    ['RR_TOKENIZER_CORRUPT', () => changed({ files: { 'tokenizer.json': 'version https://git-lfs.github.com/spec/v1' } })],
+    [
+      'RR_TOKENIZER_CORRUPT',
+      () => changed({ files: { 'tokenizer.json': '{"model": {"type": "BPE", "vocab"' } }),
+    ],
+    [
+      'RR_TOKENIZER_CORRUPT',
+      () => changed({ files: { 'tokenizer.json': 'version https://git-lfs.github.com/spec/v1' } }),
+    ],
     ['RR_TOKENIZER_CORRUPT', () => changed({ json: () => [] })],
-    ['RR_TOKENIZER_CORRUPT', () => changed({ json: (json) => ({ ...json, added_tokens: [{ id: 'x', content: 'y' }] }) })],
-    ['RR_TOKENIZER_CORRUPT', () => changed({ json: (json) => ({ ...json, model: { type: 'BPE', vocab: { a: 0 } } }) })],
+    [
+      'RR_TOKENIZER_CORRUPT',
+      () => changed({ json: (json) => ({ ...json, added_tokens: [{ id: 'x', content: 'y' }] }) }),
+    ],
+    [
+      'RR_TOKENIZER_CORRUPT',
+      () => changed({ json: (json) => ({ ...json, model: { type: 'BPE', vocab: { a: 0 } } }) }),
+    ],
     ['RR_TOKENIZER_CORRUPT', () => changed({ files: { 'tokenizer_config.json': '[' } })],
-    ['RR_TOKENIZER_CORRUPT', () => changed({ json: (json) => ({ ...json, pre_tokenizer: { type: 'Unheard' } }) })],
-    ['RR_TOKENIZER_UNSUPPORTED', () => changed({ json: (json) => ({ ...json, model: { type: 'WordPiece', vocab: { a: 0 } } }) })],
+    [
+      'RR_TOKENIZER_CORRUPT',
+      () => changed({ json: (json) => ({ ...json, pre_tokenizer: { type: 'Unheard' } }) }),
+    ],
+    [
+      'RR_TOKENIZER_UNSUPPORTED',
+      () => changed({ json: (json) => ({ ...json, model: { type: 'WordPiece', vocab: { a: 0 } } }) }),
+    ],
   ])('%s', async (wanted, folder) => {
     await expect(Tokenizer.open(folder())).rejects.toThrow(code(wanted))
   })
@@ -234,7 +357,12 @@ describe('bad tokenizer folders', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
     writeFileSync(join(folder, 'tokenizer.model'), '')
     await expect(Tokenizer.open(folder)).rejects.toThrow(
-      expect.objectContaining({ details: expect.objectContaining({ got: 'tokenizer.model', remedy: expect.stringContaining('save_pretrained') }) }),
+      expect.objectContaining({
+        details: expect.objectContaining({
+          got: 'tokenizer.model',
+          remedy: expect.stringContaining('save_pretrained'),
+        }),
+      }),
     )
   })
 })

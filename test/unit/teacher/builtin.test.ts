@@ -13,7 +13,8 @@ import { syntheticWorld } from '../methods/world.js'
 
 const world = await syntheticWorld()
 const method = re2({ maxWords: 60 })
-const respond = (reasoning: string, title: string) => partsText(method.response(untrustedPassage(reasoning), untrusted(title)))
+const respond = (reasoning: string, title: string) =>
+  partsText(method.response(untrustedPassage(reasoning), untrusted(title)))
 const teacherOf = (dataset: Dataset, seed = 1) => new BuiltinTeacher(dataset, { seed, maxWords: 60, respond })
 const instances = world.train.slice(0, 300)
 const hinted = await teacherOf(world).propose(instances, { hinted: true, count: 2 })
@@ -23,16 +24,31 @@ function reasoningOf(text: string): string {
 }
 
 describe('co-occurrence', () => {
-  const chosen = (user: string, ...items: number[]) => items.map((item, timestamp) => ({ user, item, rating: null, timestamp }))
-  const statistics = new CoOccurrence([...chosen('a', 0, 1, 2), ...chosen('b', 1, 0, 0), ...chosen('c', 0, 2), ...chosen('d', 3)])
+  const chosen = (user: string, ...items: number[]) =>
+    items.map((item, timestamp) => ({ user, item, rating: null, timestamp }))
+  const statistics = new CoOccurrence([
+    ...chosen('a', 0, 1, 2),
+    ...chosen('b', 1, 0, 0),
+    ...chosen('c', 0, 2),
+    ...chosen('d', 3),
+  ])
 
   it('counts other users, each once', () => {
     expect(statistics.together(0, 1, 'nobody')).toBe(2)
     expect(statistics.together(1, 0, 'a')).toBe(1)
     expect(statistics.together(0, 3, 'a')).toBe(0)
     expect(statistics.together(0, 99, 'a')).toBe(0)
-    expect([statistics.popularity(0, 'nobody'), statistics.popularity(0, 'a'), statistics.popularity(0, 'd')]).toEqual([3, 2, 3])
-    expect([statistics.popularityShare(1), statistics.popularityShare(2), statistics.popularityShare(3), statistics.popularityShare(4)]).toEqual([0, 0.25, 0.75, 1])
+    expect([
+      statistics.popularity(0, 'nobody'),
+      statistics.popularity(0, 'a'),
+      statistics.popularity(0, 'd'),
+    ]).toEqual([3, 2, 3])
+    expect([
+      statistics.popularityShare(1),
+      statistics.popularityShare(2),
+      statistics.popularityShare(3),
+      statistics.popularityShare(4),
+    ]).toEqual([0, 0.25, 0.75, 1])
   })
 })
 
@@ -44,7 +60,10 @@ describe('the builtin teacher', () => {
         const gates = method.gates(world, instance, text, 'C')
         if (gates.every((gate) => gate.passed)) passed++
         for (const name of ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G8'])
-          expect(gates.find(({ gate }) => gate === name), text).toMatchObject({ passed: true })
+          expect(
+            gates.find(({ gate }) => gate === name),
+            text,
+          ).toMatchObject({ passed: true })
         expect(words(reasoningOf(text)).length).toBeGreaterThanOrEqual(30)
         expect(words(reasoningOf(text)).length).toBeLessThanOrEqual(60)
       }
@@ -54,9 +73,17 @@ describe('the builtin teacher', () => {
 
   it('is not one boilerplate', () => {
     const filter = new BoilerplateFilter(20)
-    const admitted = instances.filter((instance, k) => filter.admit(instance.id, reasoningOf(hinted[k]?.[0]?.text ?? '')).passed)
+    const admitted = instances.filter(
+      (instance, k) => filter.admit(instance.id, reasoningOf(hinted[k]?.[0]?.text ?? '')).passed,
+    )
     expect(admitted.length / instances.length).toBeGreaterThan(0.95)
-    const openings = new Set(instances.map((_, k) => words(reasoningOf(hinted[k]?.[0]?.text ?? '')).slice(0, 3).join(' ')))
+    const openings = new Set(
+      instances.map((_, k) =>
+        words(reasoningOf(hinted[k]?.[0]?.text ?? ''))
+          .slice(0, 3)
+          .join(' '),
+      ),
+    )
     expect(openings.size).toBeGreaterThan(8)
   })
 
@@ -69,17 +96,26 @@ describe('the builtin teacher', () => {
 
   it('unhinted: never looks at the target', async () => {
     const blind = (list: readonly Instance[]) => teacherOf(world).propose(list, { hinted: false, count: 1 })
-    const moved = instances.slice(0, 60).map((instance) => ({ ...instance, target: instance.candidates.find((item) => item !== instance.target) ?? 0 }))
+    const moved = instances
+      .slice(0, 60)
+      .map((instance) => ({
+        ...instance,
+        target: instance.candidates.find((item) => item !== instance.target) ?? 0,
+      }))
     expect(await blind(moved)).toEqual(await blind(instances.slice(0, 60)))
     // And the order of the candidates plays no part.
-    const turned = instances.slice(0, 60).map((instance) => ({ ...instance, candidates: [...instance.candidates].reverse() }))
+    const turned = instances
+      .slice(0, 60)
+      .map((instance) => ({ ...instance, candidates: [...instance.candidates].reverse() }))
     expect(await blind(turned)).toEqual(await blind(instances.slice(0, 60)))
     expect(await blind([{ ...(instances[0] as Instance), candidates: [] }])).toEqual([[]])
   })
 
   it('unhinted: counts better than chance', async () => {
     const lists = await teacherOf(world).propose(instances, { hinted: false, count: 1 })
-    const hits = instances.filter((instance, k) => method.parse(world, instance, lists[k]?.[0]?.text ?? '').item === instance.target)
+    const hits = instances.filter(
+      (instance, k) => method.parse(world, instance, lists[k]?.[0]?.text ?? '').item === instance.target,
+    )
     expect(hits.length / instances.length).toBeGreaterThan(0.1) // 20 candidates: 0.05 by chance
   })
 
@@ -89,7 +125,9 @@ describe('the builtin teacher', () => {
     let ties = 0
     instances.forEach((instance, k) => {
       for (const { text } of hinted[k] ?? []) {
-        const tie = /Among other users, (many|several|some) who chose (.+?) also chose (.+?)[.,]/.exec(reasoningOf(text))
+        const tie = /Among other users, (many|several|some) who chose (.+?) also chose (.+?)[.,]/.exec(
+          reasoningOf(text),
+        )
         if (!tie) continue
         const users = statistics.together(titleOf.get(tie[2] as string) ?? -1, instance.target, instance.user)
         expect(users).toBeGreaterThan(0)
@@ -103,7 +141,9 @@ describe('the builtin teacher', () => {
 
   it('uses nothing but the training part', async () => {
     const blindfold = { ...world, valid: [], test: [], userItems: new Map() } as unknown as Dataset
-    expect(await teacherOf(blindfold).propose(instances.slice(0, 20), { hinted: true, count: 2 })).toEqual(hinted.slice(0, 20))
+    expect(await teacherOf(blindfold).propose(instances.slice(0, 20), { hinted: true, count: 2 })).toEqual(
+      hinted.slice(0, 20),
+    )
   })
 
   it('hostile titles break no form: they are not cited, and an answer with tags fails the gate', async () => {
@@ -111,7 +151,10 @@ describe('the builtin teacher', () => {
     const lists = await teacherOf(evil).propose(evil.train.slice(0, 300), { hinted: true, count: 1 })
     const broken = evil.train.slice(0, 300).filter((instance, k) => {
       const title = evil.items[instance.target]?.title.text ?? ''
-      return !title.includes('<') && method.parse(evil, instance, lists[k]?.[0]?.text ?? '').item !== instance.target
+      return (
+        !title.includes('<') &&
+        method.parse(evil, instance, lists[k]?.[0]?.text ?? '').item !== instance.target
+      )
     })
     expect(broken).toEqual([])
   })
@@ -119,6 +162,7 @@ describe('the builtin teacher', () => {
   it('has no sentence with a leak phrase', () => {
     const sentences = Object.values(phrases).flat()
     expect(sentences.length).toBeGreaterThan(40)
-    for (const sentence of sentences) expect(containedPhrase(words(sentence), re2Phrases().leaks), sentence).toBeNull()
+    for (const sentence of sentences)
+      expect(containedPhrase(words(sentence), re2Phrases().leaks), sentence).toBeNull()
   })
 })
