@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/job.h"
 #include "core/thread_pool.h"
 #include "core/workspace.h"
 
@@ -24,6 +25,8 @@ struct Context {
   const Kernels* kernels = nullptr;
   ThreadPool* pool = nullptr;
   Workspace* scratch = nullptr;  // kernels' own temporaries, names begin with "kernel."
+  const Job* job = nullptr;      // polled between layers; null: cannot be cancelled there
+  Context polling(const Job& by) const { return {kernels, pool, scratch, &by}; }
 };
 
 // A right-hand operand B (K, N) in panels of `Kernels::panel` columns:

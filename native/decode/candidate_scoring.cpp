@@ -3,7 +3,6 @@
 #include "decode/candidate_scoring.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "decode/head_rows.h"
 
@@ -115,11 +114,8 @@ void CandidateScoring::score_targets(const std::vector<Target>& targets) {
   lse_.resize(n);
   context_.kernels->head_forward(context_, logprob_.data(), nullptr, lse_.data(), nullptr, hidden, model_.head(),
                                  tokens.data(), AllowedTokens{}, 1.0f, n, h, model_.config().vocab);
-  for (int64_t i = 0; i < n; ++i) {
-    check(std::isfinite(logprob_[i]), "RR_NON_FINITE", "a candidate's log-prob is not finite", "a finite log-prob",
-          std::to_string(logprob_[i]), "look for NaN or inf in the weights or the adapter");
-    targets[i].sample->joint[targets[i].candidate] += logprob_[i];
-  }
+  check_finite(logprob_.data(), n);
+  for (int64_t i = 0; i < n; ++i) targets[i].sample->joint[targets[i].candidate] += logprob_[i];
 }
 
 }  // namespace reasonrec

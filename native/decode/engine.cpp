@@ -14,24 +14,17 @@
 namespace reasonrec {
 namespace {
 
-constexpr int64_t kPrefillRows = 1024;          // new prompt rows per step; a longer prompt goes alone
+constexpr int64_t kPrefillRows = 1024;              // new prompt rows per step; a longer prompt goes alone
 constexpr int64_t kLogitFloats = 16 * 1024 * 1024;  // floats of logits held at once
-
-void check_ids(const std::vector<int32_t>& ids, int64_t vocabulary, const char* what) {
-  for (int32_t id : ids)
-    check(id >= 0 && id < vocabulary, "RR_TOKEN_OUT_OF_RANGE", std::string(what) + " holds a token outside the vocabulary",
-          "0 to " + std::to_string(vocabulary - 1), std::to_string(id),
-          "the tokenizer and the model do not belong together");
-}
 
 class Engine {
  public:
   Engine(const Context& context, const Model& model, const AdapterStack& adapters,
          const std::vector<GroupRequest>& groups, const std::vector<ScriptStep>& script, const DecodeOptions& options,
          const VocabularyBytes* vocabulary, const Job& job)
-      : context_(context), model_(model), adapters_(adapters), script_(script), options_(options),
+      : context_(context.polling(job)), model_(model), adapters_(adapters), script_(script), options_(options),
         vocabulary_(vocabulary), job_(job), cache_(model.config(), context.kernels->panel),
-        scoring_(context, model, adapters, options.share_prefix, cache_), samplers_(size_t(context.pool->size())) {
+        scoring_(context_, model, adapters, options.share_prefix, cache_), samplers_(size_t(context.pool->size())) {
     check(options.max_rows >= 1, "RR_BAD_ARGUMENT", "max_rows is too small", ">= 1", std::to_string(options.max_rows));
     check_script(script, vocabulary, model.config().vocab);
     groups_.resize(groups.size());
@@ -72,7 +65,7 @@ class Engine {
     return int64_t(sample.given.size()) + script_capacity(script_, group.trie.get());
   }
 
-  const Context& context_;
+  const Context context_;
   const Model& model_;
   const AdapterStack& adapters_;
   const std::vector<ScriptStep>& script_;
@@ -92,11 +85,11 @@ class Engine {
 void Engine::check_group(const GroupRequest& group) const {
   const ModelConfig& config = model_.config();
   check(!group.prompt.empty(), "RR_PROMPT_EMPTY", "a prompt has no token", ">= 1 token", "0");
-  check_ids(group.prompt, config.vocab, "a prompt");
+  check_tokens(group.prompt, config.vocab, "a prompt");
   int64_t longest_candidate = 0;
   for (const auto& c : group.candidates) {
     check(!c.empty(), "RR_CANDIDATE_EMPTY", "a candidate has no token", ">= 1 token", "0");
-    check_ids(c, config.vocab, "a candidate");
+    check_tokens(c, config.vocab, "a candidate");
     longest_candidate = std::max(longest_candidate, int64_t(c.size()));
   }
   for (const ScriptStep& step : script_)
@@ -107,7 +100,7 @@ void Engine::check_group(const GroupRequest& group) const {
           "a trie holds a token outside the vocabulary", "0 to " + std::to_string(config.vocab - 1),
           std::to_string(group.trie->min_token()) + " to " + std::to_string(group.trie->max_token()));
   for (const SampleRequest& sample : group.samples) {
-    check_ids(sample.given, config.vocab, "a sample's given tokens");
+    check_tokens(sample.given, config.vocab, "a sample's given tokens");
     const int64_t length = int64_t(group.prompt.size()) + capacity(group, sample) + longest_candidate;
     check(length <= config.max_position, "RR_PROMPT_TOO_LONG",
           "prompt, new tokens and the longest candidate do not fit the model's context",

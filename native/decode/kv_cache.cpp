@@ -1,4 +1,5 @@
-// Free memory is reused where its size fits within a quarter; everything handed out is zeroed, because
+// Free memory is reused where its size fits within a quarter, and given back to the system once more of
+// it lies idle than is in use; everything handed out is zeroed, because
 // attention multiplies the masked keys of a panel by zero and needs them finite.
 #include "decode/kv_cache.h"
 
@@ -17,10 +18,16 @@ KvSegment KvCache::acquire(int64_t keys, int64_t layers) {
     segment.memory = std::move(fit->second.back());
     fit->second.pop_back();
     if (fit->second.empty()) free_.erase(fit);
+    free_floats_ -= segment.memory->size();
     std::fill_n(segment.memory->data(), floats, 0.0f);
   } else {
+    if (free_floats_ > lent_floats_) {
+      free_.clear();
+      free_floats_ = 0;
+    }
     segment.memory = std::make_unique<Buffer>(floats);
   }
+  lent_floats_ += segment.memory->size();
   for (int64_t l = 0; l < layers; ++l) {
     float* at = segment.memory->data() + l * (k + v);
     segment.layers.push_back({at, at + k, segment.capacity});
@@ -31,6 +38,8 @@ KvSegment KvCache::acquire(int64_t keys, int64_t layers) {
 void KvCache::release(KvSegment&& segment) {
   if (segment.empty()) return;
   const int64_t floats = segment.memory->size();
+  lent_floats_ -= floats;
+  free_floats_ += floats;
   free_[floats].push_back(std::move(segment.memory));
   segment.layers.clear();
   segment.capacity = 0;

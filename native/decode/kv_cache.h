@@ -33,6 +33,7 @@ class KvCache {
   const ModelConfig& config_;
   int panel_;
   std::map<int64_t, std::vector<std::unique_ptr<Buffer>>> free_;  // by floats
+  int64_t free_floats_ = 0, lent_floats_ = 0;
 };
 
 // The blocks of a batch, appended segment by segment in the batch's order: layers[layer][segment].

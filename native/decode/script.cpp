@@ -7,15 +7,13 @@
 #include "core/check.h"
 
 namespace reasonrec {
-namespace {
-
-void check_tokens(const std::vector<int32_t>& ids, int64_t vocabulary, const std::string& where) {
+void check_tokens(const std::vector<int32_t>& ids, int64_t vocabulary, const std::string& what) {
   for (int32_t id : ids)
-    check(id >= 0 && id < vocabulary, "RR_TOKEN_OUT_OF_RANGE", where + " holds a token outside the vocabulary",
-          "0 to " + std::to_string(vocabulary - 1), std::to_string(id));
+    if (id < 0 || id >= vocabulary)
+      throw Error("RR_TOKEN_OUT_OF_RANGE", what + " holds a token outside the vocabulary",
+                  "0 to " + std::to_string(vocabulary - 1), std::to_string(id),
+                  "the tokenizer and the model do not belong together");
 }
-
-}  // namespace
 
 void check_script(const std::vector<ScriptStep>& script, const VocabularyBytes* bytes, int64_t vocabulary) {
   for (size_t i = 0; i < script.size(); ++i) {

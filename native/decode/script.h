@@ -41,6 +41,9 @@ struct SampleResult {
   std::vector<float> candidate_mean;   // per token
 };
 
+// Throws RR_TOKEN_OUT_OF_RANGE, naming what holds the token.
+void check_tokens(const std::vector<int32_t>& ids, int64_t vocabulary, const std::string& what);
+
 // Throws RR_SCRIPT (no trie, no vocabulary bytes, a kFree step that may run for ever...), RR_SAMPLING,
 // RR_TOKEN_OUT_OF_RANGE.
 void check_script(const std::vector<ScriptStep>&, const VocabularyBytes*, int64_t vocabulary);

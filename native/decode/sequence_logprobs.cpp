@@ -1,9 +1,9 @@
 // Log-probs of given sequences, several to a forward: each is a segment of its own, and since keys
 // need not outlive their layer, one layer's blocks are lent to all of them.
 #include <algorithm>
-#include <cmath>
 
 #include "decode/engine.h"
+#include "decode/head_rows.h"
 #include "decode/kv_cache.h"
 
 namespace reasonrec {
@@ -32,9 +32,7 @@ void score_sequence(const Context& context, const Model& model, const float* hid
                                   lse.data() + i, logits ? logits->data() + i * v : nullptr, hidden + i * h,
                                   model.head(), targets.data() + i, AllowedTokens{}, 1.0f, rows, h, v);
   }
-  for (int64_t i = 0; i < n; ++i)
-    check(std::isfinite(lse[i]), "RR_NON_FINITE", "the model's output is not finite", "finite logits",
-          std::to_string(lse[i]), "look for NaN or inf in the weights or the adapter");
+  check_finite(lse.data(), n);
   logprobs.assign(logprob.begin(), logprob.end() - 1);
   if (entropies) *entropies = std::move(entropy);
 }
@@ -52,9 +50,7 @@ std::vector<std::vector<float>> sequence_logprobs(const Context& context, const 
     check(int64_t(ids.size()) <= config.max_position, "RR_PROMPT_TOO_LONG",
           "a sequence does not fit the model's context", "at most " + std::to_string(config.max_position) + " tokens",
           std::to_string(ids.size()));
-    for (int32_t id : ids)
-      check(id >= 0 && id < config.vocab, "RR_TOKEN_OUT_OF_RANGE", "a sequence holds a token outside the vocabulary",
-            "0 to " + std::to_string(config.vocab - 1), std::to_string(id));
+    check_tokens(ids, config.vocab, "a sequence");
   }
   std::vector<std::vector<float>> logprobs(sequences.size());
   if (entropies) entropies->assign(sequences.size(), {});
@@ -79,7 +75,7 @@ std::vector<std::vector<float>> sequence_logprobs(const Context& context, const 
       ++next;
     }
     hidden.resize(batch.rows() * config.hidden);
-    decoder_forward(context, model, adapters, batch, table.blocks, hidden.data(), nullptr);
+    decoder_forward(context.polling(job), model, adapters, batch, table.blocks, hidden.data(), nullptr);
     for (const Slice& s : slices) {
       job.poll();
       score_sequence(context, model, hidden.data() + s.first_row * config.hidden, sequences[s.sequence],

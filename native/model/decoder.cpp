@@ -89,6 +89,7 @@ void decoder_forward(const Context& context, const Model& model, const AdapterSt
   kernels.embedding_forward(context, x, batch.ids.data(), model.embedding(), t, c.hidden);
 
   for (int64_t l = 0; l < c.layers; ++l) {
+    if (context.job) context.job->poll();
     Activations::Layer* keep = nullptr;
     if (saved) keep = saved->recompute ? &saved->rerun : &saved->layers[size_t(l)];
     if (saved && saved->recompute) {
@@ -133,6 +134,7 @@ void decoder_backward(const Context& context, const Model& model, const AdapterS
   KvBlocks kv;
   if (saved.recompute) kv = lend_kv(context, c, batch);
   for (int64_t l = c.layers; l-- > 0;) {
+    if (context.job) context.job->poll();
     LayerCall call{context, model, adapters, batch, nullptr, l, &saved};
     Activations::Layer* layer = &saved.layers[size_t(l)];
     if (saved.recompute) {

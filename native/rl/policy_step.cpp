@@ -40,7 +40,7 @@ class PolicyStep {
   PolicyStep(const Context& context, TrainingPass& pass, const std::vector<PolicyGroup>& groups,
              const PolicyLossConfig& config, const std::vector<double>& weights, float temperature,
              const AdapterStack& reference, bool gradients, const Job& job)
-      : context_(context), pass_(pass), groups_(groups), config_(config), weights_(weights),
+      : context_(context.polling(job)), pass_(pass), groups_(groups), config_(config), weights_(weights),
         inv_temperature_(1.0f / temperature), reference_(reference), gradients_(gradients), job_(job) {
     check(std::isfinite(temperature) && temperature > 0, "RR_BAD_ARGUMENT", "the temperature must be positive", "> 0",
           std::to_string(temperature), "use 1 for completions that were drawn greedily");
@@ -62,7 +62,7 @@ class PolicyStep {
   void run_batch(MicroBatch&);
   std::vector<float> reference_logprobs(MicroBatch&);
 
-  const Context& context_;
+  const Context context_;
   TrainingPass& pass_;
   const std::vector<PolicyGroup>& groups_;
   const PolicyLossConfig& config_;
@@ -91,8 +91,9 @@ void PolicyStep::check_completion(const PolicyGroup& group, const PolicyCompleti
   check(std::isfinite(c.advantage) && std::isfinite(c.sft_weight), "RR_NON_FINITE",
         "an advantage or sft weight is not finite", "finite numbers", std::to_string(c.advantage));
   for (size_t t = 0; t < c.old_logprobs.size(); ++t)
-    check(!c.mask[t] || std::isfinite(c.old_logprobs[t]), "RR_NON_FINITE", "an old log-prob is not finite",
-          "a finite log-prob", std::to_string(c.old_logprobs[t]));
+    if (c.mask[t] && !std::isfinite(c.old_logprobs[t]))
+      throw Error("RR_NON_FINITE", "an old log-prob is not finite", "a finite log-prob",
+                  std::to_string(c.old_logprobs[t]));
   check(c.trie_begin < 0 || group.trie, "RR_BAD_ARGUMENT", "tokens were chosen from a trie that was not given",
         "the group's trie", "none");
   check_sequence(pass_.model, c.ids, int64_t(group.prompt.size() + c.ids.size()), "a completion");
@@ -191,8 +192,9 @@ void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row
     if (completion.trie_begin >= 0 && int64_t(t) >= completion.trie_begin && trie->leaf(node) < 0) {
       ids = trie->tokens(node, &allowed);
       node = trie->next(node, token);
-      check(node >= 0, "RR_TRIE_MISMATCH", "a completion leaves the trie it was chosen from",
-            "a token that the trie allows", "token " + std::to_string(token) + " at index " + std::to_string(t));
+      if (node < 0)
+        throw Error("RR_TRIE_MISMATCH", "a completion leaves the trie it was chosen from",
+                    "a token that the trie allows", "token " + std::to_string(token) + " at index " + std::to_string(t));
     }
     if (completion.mask[t]) {
       Token k{first_token_[g][c] + t, -1, weights_[first_completion_[g] + c], completion.advantage, 0, false};

@@ -27,10 +27,11 @@ int64_t rows_needed(const Model& model, const SftSequence& s) {
 
 }  // namespace
 
-SftResult sft_step(const Context& context, TrainingPass& pass, const std::vector<SftSequence>& sequences,
+SftResult sft_step(const Context& plain_context, TrainingPass& pass, const std::vector<SftSequence>& sequences,
                    double normaliser, float dropout, uint64_t dropout_seed, const Job& job) {
   check(std::isfinite(normaliser) && normaliser > 0, "RR_BAD_ARGUMENT", "the normaliser must be positive", "> 0",
         std::to_string(normaliser), "count the response tokens of the whole step");
+  const Context context = plain_context.polling(job);
   std::vector<int64_t> rows;
   for (const SftSequence& s : sequences) rows.push_back(rows_needed(pass.model, s));
   job.total(int32_t(sequences.size()));

@@ -8,6 +8,17 @@ namespace {
 
 using Samples = std::vector<std::vector<SampleResult>>;
 
+Samples decode(const TinyPolicy& p, const std::vector<GroupRequest>& groups, const std::vector<ScriptStep>& script,
+               const DecodeOptions& options = {}) {
+  return generate(p.context, *p.model, p.stack(), groups, script, options, nullptr, {});
+}
+
+std::vector<std::vector<float>> encode(const TinyPolicy& p, const std::vector<std::vector<int32_t>>& sequences,
+                                       std::vector<std::vector<float>>* entropies = nullptr,
+                                       std::vector<std::vector<float>>* logits = nullptr) {
+  return sequence_logprobs(p.context, *p.model, p.stack(), sequences, entropies, logits, {});
+}
+
 void expect_same_samples(const std::vector<SampleResult>& got, const std::vector<SampleResult>& want,
                          const std::string& what) {
   expect(got.size() == want.size(), what + ": samples");
@@ -70,10 +81,10 @@ RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever s
       const std::string what = std::string(kernels->name) + ", " + s.name();
       const std::vector<GroupRequest> groups = edge_groups(policy, s.trie);
       const std::vector<ScriptStep> script = edge_script(s);
-      const Samples samples = generate(policy.context, *policy.model, policy.stack(), groups, script, {9, 64, s.share}, nullptr, {});
+      const Samples samples = decode(policy, groups, script, {9, 64, s.share});
       for (const int rows : {1, 2}) {
         const TinyPolicy& p = rows == 2 ? single : policy;
-        const Samples again = generate(p.context, *p.model, p.stack(), groups, script, {9, rows, s.share}, nullptr, {});
+        const Samples again = decode(p, groups, script, {9, rows, s.share});
         for (size_t g = 0; g < groups.size(); ++g)
           expect_same_samples(again[g], samples[g], what + ", " + std::to_string(rows) + " live rows");
       }
@@ -81,7 +92,7 @@ RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever s
       std::vector<float> logprobs, entropies;
       for (size_t g = 0; g < groups.size(); ++g) {
         batch.push_back(policy_group(groups[g], samples[g]));
-        const Samples alone = generate(single.context, *single.model, single.stack(), {groups[g]}, script, {9, 64, s.share}, nullptr, {});
+        const Samples alone = decode(single, {groups[g]}, script, {9, 64, s.share});
         expect_same_samples(alone[0], samples[g], what + ", alone");
         for (const SampleResult& r : samples[g]) {
           logprobs.insert(logprobs.end(), r.logprobs.begin(), r.logprobs.end());
@@ -108,7 +119,7 @@ RR_TEST("decode: shared and unshared prefixes agree to 1e-5") {
     TinyPolicy policy(*kernels);
     const Setting s{1, true, true};
     const std::vector<GroupRequest> groups = edge_groups(policy, true);
-    const Samples shared = generate(policy.context, *policy.model, policy.stack(), groups, edge_script(s), {9, 64, true}, nullptr, {});
+    const Samples shared = decode(policy, groups, edge_script(s), {9, 64, true});
     std::vector<PolicyGroup> batch;
     for (size_t g = 0; g < groups.size(); ++g) batch.push_back(policy_group(groups[g], shared[g]));
     Trainer with(policy.context, *policy.model, nullptr, policy.adapter.get(), {4096, false, true});
@@ -136,14 +147,14 @@ RR_TEST("decode: log-probs are those of plain re-encoding at temperature 1") {
   TinyPolicy policy(select_cpu_kernels());
   Random random(3);
   const auto group = tiny_group(random, policy.config, 21, 4, 50);
-  const Samples samples = generate(policy.context, *policy.model, policy.stack(), {group}, {free_step(20)}, {1, 64, false}, nullptr, {});
+  const Samples samples = decode(policy, {group}, {free_step(20)}, {1, 64, false});
   std::vector<std::vector<int32_t>> sequences;
   for (const SampleResult& s : samples[0]) {
     sequences.push_back(group.prompt);
     sequences.back().insert(sequences.back().end(), s.tokens.begin(), s.tokens.end());
   }
   std::vector<std::vector<float>> entropies, logits;
-  const auto logprobs = sequence_logprobs(policy.context, *policy.model, policy.stack(), sequences, &entropies, &logits, {});
+  const auto logprobs = encode(policy, sequences, &entropies, &logits);
   for (size_t i = 0; i < sequences.size(); ++i) {
     expect_same_bits(samples[0][i].logprobs.data(), logprobs[i].data() + 20, 20, "log-probs");
     expect_same_bits(samples[0][i].entropies.data(), entropies[i].data() + 20, 20, "entropies");
@@ -174,8 +185,8 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
       std::vector<ScriptStep> thinking = {free_step(6), given_step({3, 17})};
       for (int32_t id = 0; id < 60; ++id) thinking[0].stop_tokens.push_back(id * 10);
       for (const auto& script : {thinking, std::vector<ScriptStep>{}, std::vector<ScriptStep>{free_step(5)}}) {
-        const Samples samples = generate(policy.context, *policy.model, policy.stack(), groups, script, {4, 64, share}, nullptr, {});
-        const Samples slow = generate(policy.context, *policy.model, policy.stack(), groups, script, {4, 1, share}, nullptr, {});
+        const Samples samples = decode(policy, groups, script, {4, 64, share});
+        const Samples slow = decode(policy, groups, script, {4, 1, share});
         for (size_t g = 0; g < groups.size(); ++g) {
           expect_same_samples(slow[g], samples[g], "candidates, one live row");
           for (const SampleResult& s : samples[g]) {
@@ -186,7 +197,7 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
               sequences.push_back(before);
               sequences.back().insert(sequences.back().end(), c.begin(), c.end());
             }
-            const auto plain = sequence_logprobs(policy.context, *policy.model, policy.stack(), sequences, nullptr, nullptr, {});
+            const auto plain = encode(policy, sequences);
             for (size_t c = 0; c < sequences.size(); ++c) {
               double joint = 0;
               for (size_t t = before.size() - 1; t < plain[c].size(); ++t) joint += plain[c][t];
@@ -206,7 +217,7 @@ RR_TEST("decode: a trie reaches every title and nothing else, and its probabilit
   Random random(12);
   const auto titles = tiny_titles();
   auto group = tiny_group(random, policy.config, 9, 300, 0, std::make_shared<const Trie>(titles));
-  const Samples samples = generate(policy.context, *policy.model, policy.stack(), {group}, {choose_step(5)}, {2, 64, true}, nullptr, {});
+  const Samples samples = decode(policy, {group}, {choose_step(5)}, {2, 64, true});
   std::vector<int> count(titles.size());
   std::vector<double> logprob(titles.size(), 1);
   for (const SampleResult& s : samples[0]) {
@@ -231,20 +242,20 @@ RR_TEST("decode: greedy takes the largest logit, and a sample does not depend on
   TinyPolicy policy(select_cpu_kernels());
   Random random(14);
   auto group = tiny_group(random, policy.config, 10, 1, 0);
-  const Samples greedy = generate(policy.context, *policy.model, policy.stack(), {group}, {free_step(12, 0)}, {}, nullptr, {});
+  const Samples greedy = decode(policy, {group}, {free_step(12, 0)});
   std::vector<int32_t> ids = group.prompt;
   ids.insert(ids.end(), greedy[0][0].tokens.begin(), greedy[0][0].tokens.end());
   std::vector<std::vector<float>> logits;
-  sequence_logprobs(policy.context, *policy.model, policy.stack(), {ids}, nullptr, &logits, {});
+  encode(policy, {ids}, nullptr, &logits);
   for (size_t t = 0; t < 12; ++t) {
     const float* row = logits[0].data() + int64_t(9 + t) * policy.config.vocab;
     const float top = *std::max_element(row, row + policy.config.vocab);
     expect(row[greedy[0][0].tokens[t]] > top - 1e-4f, "greedy token " + std::to_string(t));
   }
   group.samples = {{5, {}}, {6, {}}, {7, {}}};
-  const Samples a = generate(policy.context, *policy.model, policy.stack(), {group}, {free_step(9)}, {3, 2, true}, nullptr, {});
+  const Samples a = decode(policy, {group}, {free_step(9)}, {3, 2, true});
   group.samples = {{7, {}}, {5, {}}};
-  const Samples b = generate(policy.context, *policy.model, policy.stack(), {group}, {free_step(9)}, {3, 64, true}, nullptr, {});
+  const Samples b = decode(policy, {group}, {free_step(9)}, {3, 64, true});
   expect_same_samples({a[0][2], a[0][0]}, b[0], "streams");
   expect(a[0][0].tokens != a[0][1].tokens, "streams differ");
 }
