@@ -96,12 +96,10 @@ describe('the builtin teacher', () => {
 
   it('unhinted: never looks at the target', async () => {
     const blind = (list: readonly Instance[]) => teacherOf(world).propose(list, { hinted: false, count: 1 })
-    const moved = instances
-      .slice(0, 60)
-      .map((instance) => ({
-        ...instance,
-        target: instance.candidates.find((item) => item !== instance.target) ?? 0,
-      }))
+    const moved = instances.slice(0, 60).map((instance) => ({
+      ...instance,
+      target: instance.candidates.find((item) => item !== instance.target) ?? 0,
+    }))
     expect(await blind(moved)).toEqual(await blind(instances.slice(0, 60)))
     // And the order of the candidates plays no part.
     const turned = instances
