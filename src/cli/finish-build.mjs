@@ -10,7 +10,12 @@ const target = path.join(root, 'dist')
 
 for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
   const file = path.join(entry.parentPath, entry.name)
-  if (!entry.isFile() || /(^tsconfig\.json|\.m?ts|\.md)$/.test(entry.name) || file === fileURLToPath(import.meta.url)) continue
+  if (
+    !entry.isFile() ||
+    /(^tsconfig\.json|\.m?ts|\.md)$/.test(entry.name) ||
+    file === fileURLToPath(import.meta.url)
+  )
+    continue
   const copy = path.join(target, path.relative(source, file))
   mkdirSync(path.dirname(copy), { recursive: true })
   copyFileSync(file, copy)

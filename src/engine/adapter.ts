@@ -14,7 +14,15 @@ import { loadAddon } from './load.js'
 import type { Model } from './model.js'
 import type { LinearName, NativeAdapter, NativeLoraConfig, NativeParameter } from './native.js'
 
-export const linearNames = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const satisfies readonly LinearName[]
+export const linearNames = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const satisfies readonly LinearName[]
 
 export interface LoraConfig {
   readonly rank: number
@@ -57,7 +65,9 @@ export class Adapter {
   /** One adapter of rank r1 + r2 that acts like both. Ranks may differ; so may targets. */
   static async concatenate(model: Model, first: Adapter, second: Adapter): Promise<Adapter> {
     return new Adapter(
-      await runJob(undefined, () => loadAddon().concatenateAdapters(model.native, first.native, second.native)),
+      await runJob(undefined, () =>
+        loadAddon().concatenateAdapters(model.native, first.native, second.native),
+      ),
     )
   }
 
@@ -70,12 +80,19 @@ export class Adapter {
   async save(dir: string, options: { readonly baseModel: string }): Promise<void> {
     try {
       mkdirSync(dir, { recursive: true })
-      await runJob(undefined, () => this.native.save(path.join(dir, 'adapter_model.safetensors'), { format: 'pt' }))
+      await runJob(undefined, () =>
+        this.native.save(path.join(dir, 'adapter_model.safetensors'), { format: 'pt' }),
+      )
       const text = `${JSON.stringify(peftConfig(this.config, options.baseModel), null, 2)}\n`
       await writeFileAtomic(path.join(dir, 'adapter_config.json'), text)
     } catch (error) {
       if (error instanceof ReasonrecError) throw error
-      throw new ReasonrecError('RR_WRITE_FAILED', `the adapter could not be written to ${dir}`, { got: (error as Error).message }, { cause: error })
+      throw new ReasonrecError(
+        'RR_WRITE_FAILED',
+        `the adapter could not be written to ${dir}`,
+        { got: (error as Error).message },
+        { cause: error },
+      )
     }
   }
 
@@ -130,16 +147,30 @@ export function readAdapterConfig(dir: string): NativeLoraConfig {
     throw unsupported(file, 'JSON', (error as Error).message)
   }
   const parsed = adapterSchema.safeParse(json)
-  if (!parsed.success) throw unsupported(file, 'a LoRA configuration of PEFT', z.prettifyError(parsed.error).replaceAll('\n', ' '))
+  if (!parsed.success)
+    throw unsupported(
+      file,
+      'a LoRA configuration of PEFT',
+      z.prettifyError(parsed.error).replaceAll('\n', ' '),
+    )
   const config = parsed.data
   if (config.peft_type !== 'LORA') throw unsupported(file, 'peft_type LORA', config.peft_type)
-  if (config.bias != null && config.bias !== 'none') throw unsupported(file, 'bias none', `bias ${config.bias}`)
+  if (config.bias != null && config.bias !== 'none')
+    throw unsupported(file, 'bias none', `bias ${config.bias}`)
   for (const key of ['use_dora', 'fan_in_fan_out', 'lora_bias'] as const) {
     if (config[key]) throw unsupported(file, `${key} false`, `${key} true`)
   }
-  for (const key of ['rank_pattern', 'alpha_pattern', 'modules_to_save', 'layers_to_transform', 'layer_replication', 'trainable_token_indices'] as const) {
+  for (const key of [
+    'rank_pattern',
+    'alpha_pattern',
+    'modules_to_save',
+    'layers_to_transform',
+    'layer_replication',
+    'trainable_token_indices',
+  ] as const) {
     const value = config[key]
-    if (value != null && Object.keys(value as object).length > 0) throw unsupported(file, `no ${key}`, JSON.stringify(value))
+    if (value != null && Object.keys(value as object).length > 0)
+      throw unsupported(file, `no ${key}`, JSON.stringify(value))
     if (typeof value === 'number') throw unsupported(file, `no ${key}`, String(value))
   }
   return {
@@ -164,11 +195,16 @@ function readTargets(file: string, modules: string | readonly string[]): LinearN
 function requireWeights(dir: string, file: string): void {
   if (statSync(file, { throwIfNoEntry: false })?.isFile()) return
   if (statSync(path.join(dir, 'adapter_model.bin'), { throwIfNoEntry: false })) {
-    throw new ReasonrecError('RR_PICKLE_REFUSED', `${dir} holds a pickle adapter, which can run code when opened`, {
-      expected: 'adapter_model.safetensors',
-      got: 'adapter_model.bin',
-      remedy: 'convert it where you trust it: PeftModel.from_pretrained(...).save_pretrained(out, safe_serialization=True)',
-    })
+    throw new ReasonrecError(
+      'RR_PICKLE_REFUSED',
+      `${dir} holds a pickle adapter, which can run code when opened`,
+      {
+        expected: 'adapter_model.safetensors',
+        got: 'adapter_model.bin',
+        remedy:
+          'convert it where you trust it: PeftModel.from_pretrained(...).save_pretrained(out, safe_serialization=True)',
+      },
+    )
   }
   throw new ReasonrecError('RR_ADAPTER_NOT_FOUND', `${file} is missing`, { remedy: 'check the path' })
 }
@@ -193,5 +229,9 @@ function peftConfig(config: NativeLoraConfig, baseModel: string): Record<string,
 }
 
 function unsupported(file: string, expected: string, got: string): ReasonrecError {
-  return new ReasonrecError('RR_UNSUPPORTED_ADAPTER', `${file} describes an adapter that the engine cannot run`, { expected, got })
+  return new ReasonrecError(
+    'RR_UNSUPPORTED_ADAPTER',
+    `${file} describes an adapter that the engine cannot run`,
+    { expected, got },
+  )
 }

@@ -15,8 +15,20 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  copyFileSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync,
-  statSync, symlinkSync, writeFileSync, writeSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
@@ -35,7 +47,10 @@ const hashPath = path.join(build, 'Release', 'sources.sha256')
 /** The C++ files of native/sources.txt, relative to the package. */
 export function nativeSources() {
   const lines = readFileSync(path.join(root, 'native', 'sources.txt'), 'utf8').split('\n')
-  return lines.map((line) => line.trim()).filter((line) => line && !line.startsWith('#')).map((line) => `native/${line}`)
+  return lines
+    .map((line) => line.trim())
+    .filter((line) => line && !line.startsWith('#'))
+    .map((line) => `native/${line}`)
 }
 
 /** SHA-256 over everything a build depends on, and the platform. */
@@ -46,7 +61,10 @@ function sourcesHash() {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
   for (const file of ['CMakeLists.txt', 'binding.gyp', ...nativeSources(), ...headers.sort()]) {
     const full = path.join(root, file)
-    hash.update(`${file}\n`).update(existsSync(full) ? readFileSync(full) : '').update('\0')
+    hash
+      .update(`${file}\n`)
+      .update(existsSync(full) ? readFileSync(full) : '')
+      .update('\0')
   }
   return hash.digest('hex')
 }
@@ -77,7 +95,9 @@ function resolveModule(name) {
 }
 
 function hasCmake() {
-  const version = /version (\d+)\.(\d+)/.exec(spawnSync('cmake', ['--version'], { encoding: 'utf8' }).stdout ?? '')
+  const version = /version (\d+)\.(\d+)/.exec(
+    spawnSync('cmake', ['--version'], { encoding: 'utf8' }).stdout ?? '',
+  )
   return version !== null && (Number(version[1]) > 3 || Number(version[2]) >= 20)
 }
 
@@ -86,10 +106,27 @@ function cmake(target) {
   const bin = resolveModule('cmake-js/bin/cmake-js')
   if (!bin || !hasCmake()) return false
   const out = path.join(build, 'cmake')
-  const args = [bin, 'build', '--out', out, '--config', 'Release', '--target', target, '--parallel', String(os.availableParallelism())]
+  const args = [
+    bin,
+    'build',
+    '--out',
+    out,
+    '--config',
+    'Release',
+    '--target',
+    target,
+    '--parallel',
+    String(os.availableParallelism()),
+  ]
   if (run(process.execPath, args)) return true
   const cache = path.join(out, 'CMakeCache.txt')
-  if (existsSync(cache) && readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${realpathSync(root).replace(/\/$/, '')}\n`)) return false
+  if (
+    existsSync(cache) &&
+    readFileSync(cache, 'utf8').includes(
+      `CMAKE_HOME_DIRECTORY:INTERNAL=${realpathSync(root).replace(/\/$/, '')}\n`,
+    )
+  )
+    return false
   rmSync(out, { recursive: true, force: true })
   return run(process.execPath, args)
 }
@@ -99,7 +136,10 @@ function gyp() {
   const bin = [
     resolveModule('node-gyp/bin/node-gyp.js'),
     process.env.npm_config_node_gyp,
-    path.join(path.dirname(process.execPath), '../lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js'),
+    path.join(
+      path.dirname(process.execPath),
+      '../lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js',
+    ),
   ].find((file) => file && existsSync(file))
   if (!bin) return false
   const out = path.join(build, 'gyp')
@@ -110,11 +150,21 @@ function gyp() {
     if (lstatSync(link, { throwIfNoEntry: false })) rmSync(link)
     if (existsSync(path.join(root, name))) symlinkSync(path.join(root, name), link)
   }
-  const args = [bin, existsSync(path.join(out, 'build', 'Makefile')) ? 'build' : 'rebuild', '--release', `--jobs=${os.availableParallelism()}`]
+  const args = [
+    bin,
+    existsSync(path.join(out, 'build', 'Makefile')) ? 'build' : 'rebuild',
+    '--release',
+    `--jobs=${os.availableParallelism()}`,
+  ]
   const prefix = path.resolve(path.dirname(process.execPath), '..')
-  const headers = ['node_api.h', 'common.gypi'].every((name) => existsSync(path.join(prefix, 'include/node', name)))
+  const headers = ['node_api.h', 'common.gypi'].every((name) =>
+    existsSync(path.join(prefix, 'include/node', name)),
+  )
   if (!process.env.npm_config_nodedir && headers) args.push(`--nodedir=${prefix}`) // no download
-  return run(process.execPath, args, { cwd: out }) || run(process.execPath, [bin, 'rebuild', ...args.slice(2)], { cwd: out })
+  return (
+    run(process.execPath, args, { cwd: out }) ||
+    run(process.execPath, [bin, 'rebuild', ...args.slice(2)], { cwd: out })
+  )
 }
 
 /** Puts a product in place if a child process can load it. */
@@ -123,7 +173,11 @@ function publish(product, hash) {
   mkdirSync(path.dirname(addonPath), { recursive: true })
   const staged = `${addonPath}.${process.pid}.tmp`
   copyFileSync(product, staged)
-  const loads = run(process.execPath, ['-e', 'process.dlopen({ exports: {} }, process.argv[1], os.constants.dlopen.RTLD_NOW)', staged])
+  const loads = run(process.execPath, [
+    '-e',
+    'process.dlopen({ exports: {} }, process.argv[1], os.constants.dlopen.RTLD_NOW)',
+    staged,
+  ])
   if (!loads) {
     rmSync(staged, { force: true })
     return false
@@ -155,7 +209,8 @@ function exclusively(work) {
     const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : 0
     const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
     if (pid > 0 ? !alive(pid) : age > 5_000) rmSync(lock, { recursive: true, force: true })
-    else if (Date.now() - start > 20 * 60_000) throw new Error(`another build (pid ${pid}) has held ${lock} for 20 minutes`)
+    else if (Date.now() - start > 20 * 60_000)
+      throw new Error(`another build (pid ${pid}) has held ${lock} for 20 minutes`)
     else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
   }
   try {
@@ -174,11 +229,13 @@ function buildAddon({ force, way }) {
     const hash = sourcesHash()
     if (way !== 'gyp') {
       say('building the native addon with cmake')
-      if (cmake('reasonrec') && publish(path.join(build, 'cmake', 'Release', 'reasonrec.node'), hash)) return undefined
+      if (cmake('reasonrec') && publish(path.join(build, 'cmake', 'Release', 'reasonrec.node'), hash))
+        return undefined
     }
     if (way !== 'cmake') {
       say('building the native addon with node-gyp')
-      if (gyp() && publish(path.join(build, 'gyp', 'build', 'Release', 'reasonrec.node'), hash)) return undefined
+      if (gyp() && publish(path.join(build, 'gyp', 'build', 'Release', 'reasonrec.node'), hash))
+        return undefined
     }
     return 'RR_ADDON_UNAVAILABLE: the native addon could not be built; needed are a C++20 compiler (g++ 11 or clang 14 or later) and cmake 3.20 or later, or python3 and make'
   })
@@ -204,7 +261,8 @@ function nativeTests(args) {
 }
 
 function showLog() {
-  if (existsSync(logFile)) process.stderr.write(`${readFileSync(logFile, 'utf8').split('\n').slice(-40).join('\n')}\n`)
+  if (existsSync(logFile))
+    process.stderr.write(`${readFileSync(logFile, 'utf8').split('\n').slice(-40).join('\n')}\n`)
 }
 
 function main(args) {
@@ -213,7 +271,10 @@ function main(args) {
     return 0
   }
   if (args[0] === '--tests') return nativeTests(args.slice(1))
-  const failure = buildAddon({ force: args.includes('--force'), way: args.includes('--with') ? args[args.indexOf('--with') + 1] : undefined })
+  const failure = buildAddon({
+    force: args.includes('--force'),
+    way: args.includes('--with') ? args[args.indexOf('--with') + 1] : undefined,
+  })
   if (!failure) return 0
   showLog()
   say(failure)
@@ -221,4 +282,5 @@ function main(args) {
   return args.includes('--install') ? 0 : 1
 }
 
-if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) process.exitCode = main(process.argv.slice(2))
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))
+  process.exitCode = main(process.argv.slice(2))

@@ -101,7 +101,14 @@ export async function generate(
     vocabularyBytes: options.vocabularyBytes ?? null,
   }
   return runJob(job, (control) =>
-    loadAddon().generate(model.native, toNative(adapters), nativeGroups, script.map(toStep), nativeOptions, control),
+    loadAddon().generate(
+      model.native,
+      toNative(adapters),
+      nativeGroups,
+      script.map(toStep),
+      nativeOptions,
+      control,
+    ),
   )
 }
 
@@ -117,7 +124,13 @@ export async function sequenceLogprobs(
   options?: JobOptions & { readonly logits?: boolean },
 ): Promise<NativeSequenceLogprobs> {
   return runJob(options, (control) =>
-    loadAddon().sequenceLogprobs(model.native, toNative(adapters), sequences.map(toIds), options?.logits ?? false, control),
+    loadAddon().sequenceLogprobs(
+      model.native,
+      toNative(adapters),
+      sequences.map(toIds),
+      options?.logits ?? false,
+      control,
+    ),
   )
 }
 

@@ -49,7 +49,8 @@ export function exitStatus(error: unknown): number {
 /** Gives an error thrown by the addon the shape of ReasonrecError; leaves others alone. */
 export function fromNative(error: unknown): unknown {
   if (error instanceof ReasonrecError || !(error instanceof Error)) return error
-  const { code, expected, got, remedy } = error as Error & Partial<Record<'code' | 'expected' | 'got' | 'remedy', string>>
+  const { code, expected, got, remedy } = error as Error &
+    Partial<Record<'code' | 'expected' | 'got' | 'remedy', string>>
   if (!code?.startsWith('RR_')) return error
   return new ReasonrecError(
     code,

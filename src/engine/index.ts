@@ -1,6 +1,6 @@
 /** The engine as the rest of the library sees it. */
 
-export { Adapter, linearNames, type LoraConfig, readAdapterConfig } from './adapter.js'
+export { Adapter, type LoraConfig, linearNames, readAdapterConfig } from './adapter.js'
 export {
   type Adapters,
   createTrie,
@@ -15,11 +15,18 @@ export {
   type Trie,
 } from './decoder.js'
 export { type ErrorDetails, exitStatus, fromNative, ReasonrecError } from './errors.js'
-export { type JobOptions, type JobProgress } from './job.js'
+export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
 export { Model, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
-export type { Finish, LinearName, NativeLoraConfig, NativeModelConfig, NativeParameter, NativeSequenceLogprobs } from './native.js'
+export type {
+  Finish,
+  LinearName,
+  NativeLoraConfig,
+  NativeModelConfig,
+  NativeParameter,
+  NativeSequenceLogprobs,
+} from './native.js'
 export {
   type AdvantageEstimator,
   advantages,
@@ -31,4 +38,12 @@ export {
   type PolicyResult,
   policyLoss,
 } from './policy-trainer.js'
-export { type AdapterTrainerOptions, type OptimiserStep, type SftOptions, type SftResult, type SftSequence, Trainer, type TrainerOptions } from './trainer.js'
+export {
+  type AdapterTrainerOptions,
+  type OptimiserStep,
+  type SftOptions,
+  type SftResult,
+  type SftSequence,
+  Trainer,
+  type TrainerOptions,
+} from './trainer.js'

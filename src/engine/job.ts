@@ -43,7 +43,8 @@ export async function runJob<T>(
     return result
   } catch (error) {
     const mapped = fromNative(error)
-    if (signal?.aborted && mapped instanceof ReasonrecError && mapped.code === 'RR_CANCELLED') throw cancelled(signal)
+    if (signal?.aborted && mapped instanceof ReasonrecError && mapped.code === 'RR_CANCELLED')
+      throw cancelled(signal)
     throw mapped
   } finally {
     clearInterval(timer)

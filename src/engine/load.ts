@@ -36,8 +36,11 @@ function build(): void {
   const child = spawnSync(process.execPath, [script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
   if (child.status === 0) return
   throw new ReasonrecError('RR_ADDON_UNAVAILABLE', 'the native addon could not be built', {
-    got: `${child.stdout ?? ''}${child.stderr ?? ''}`.trim().split('\n').slice(-8).join(' | ') || String(child.error),
-    remedy: 'install cmake or python3, a C++20 compiler (g++ 11 or clang 14 or later) and make, then run npm run build:native',
+    got:
+      `${child.stdout ?? ''}${child.stderr ?? ''}`.trim().split('\n').slice(-8).join(' | ') ||
+      String(child.error),
+    remedy:
+      'install cmake or python3, a C++20 compiler (g++ 11 or clang 14 or later) and make, then run npm run build:native',
   })
 }
 

@@ -12,7 +12,11 @@ import type { NativeModelConfig } from './native.js'
 export const supportedFamilies = ['llama', 'mistral', 'qwen2', 'qwen3'] as const
 type Family = (typeof supportedFamilies)[number]
 
-const count = z.number().int().positive().max(2 ** 31 - 1)
+const count = z
+  .number()
+  .int()
+  .positive()
+  .max(2 ** 31 - 1)
 const positive = z.number().positive()
 
 const ropeSchema = z.looseObject({
@@ -103,15 +107,23 @@ export function parseModelConfig(json: unknown, source: string): NativeModelConf
 }
 
 function readFamily(json: unknown, source: string): Family {
-  const { model_type: type, architectures } = (json ?? {}) as { model_type?: unknown; architectures?: unknown }
+  const { model_type: type, architectures } = (json ?? {}) as {
+    model_type?: unknown
+    architectures?: unknown
+  }
   const family = supportedFamilies.find((name) => name === type)
   if (family) return family
-  const named = Array.isArray(architectures) && typeof architectures[0] === 'string' ? ` (${architectures[0]})` : ''
-  throw new ReasonrecError('RR_UNKNOWN_ARCHITECTURE', `${source} describes a model that the engine cannot run`, {
-    expected: `model_type ${supportedFamilies.join(', ')} (qwen2 includes Qwen2.5)`,
-    got: typeof type === 'string' ? `${type}${named}` : 'no model_type',
-    remedy: 'choose a Llama, Mistral, Qwen2, Qwen2.5 or Qwen3 model',
-  })
+  const named =
+    Array.isArray(architectures) && typeof architectures[0] === 'string' ? ` (${architectures[0]})` : ''
+  throw new ReasonrecError(
+    'RR_UNKNOWN_ARCHITECTURE',
+    `${source} describes a model that the engine cannot run`,
+    {
+      expected: `model_type ${supportedFamilies.join(', ')} (qwen2 includes Qwen2.5)`,
+      got: typeof type === 'string' ? `${type}${named}` : 'no model_type',
+      remedy: 'choose a Llama, Mistral, Qwen2, Qwen2.5 or Qwen3 model',
+    },
+  )
 }
 
 function refuseUnsupported(config: Config, source: string): void {
@@ -119,15 +131,22 @@ function refuseUnsupported(config: Config, source: string): void {
     const method = (config.quantization_config as { quant_method?: unknown }).quant_method
     throw new ReasonrecError('RR_QUANTISED_MODEL', `${source} describes quantised weights`, {
       expected: 'weights stored as fp32, bf16 or fp16',
-      got: typeof method === 'string' ? `quantization_config with quant_method ${method}` : 'quantization_config',
+      got:
+        typeof method === 'string'
+          ? `quantization_config with quant_method ${method}`
+          : 'quantization_config',
       remedy: 'use the unquantised model of the same name',
     })
   }
   if (config.hidden_act !== 'silu') {
-    throw new ReasonrecError('RR_UNSUPPORTED_ACTIVATION', `${source} uses an activation that the engine does not have`, {
-      expected: 'hidden_act silu',
-      got: config.hidden_act,
-    })
+    throw new ReasonrecError(
+      'RR_UNSUPPORTED_ACTIVATION',
+      `${source} uses an activation that the engine does not have`,
+      {
+        expected: 'hidden_act silu',
+        got: config.hidden_act,
+      },
+    )
   }
   if (config.use_sliding_window) {
     throw new ReasonrecError('RR_SLIDING_WINDOW', `${source} turns on sliding-window attention`, {
@@ -141,10 +160,15 @@ function refuseUnsupported(config: Config, source: string): void {
 /** A window changes nothing up to its own length, so Mistral is offered with that many positions. */
 function usablePositions(family: Family, config: Config): number {
   const window = family === 'mistral' ? config.sliding_window : null
-  return window != null && window > 0 ? Math.min(config.max_position_embeddings, window) : config.max_position_embeddings
+  return window != null && window > 0
+    ? Math.min(config.max_position_embeddings, window)
+    : config.max_position_embeddings
 }
 
-function readRope(config: Config, source: string): { theta: number; scaling: NativeModelConfig['ropeScaling'] } {
+function readRope(
+  config: Config,
+  source: string,
+): { theta: number; scaling: NativeModelConfig['ropeScaling'] } {
   const rope: Rope = config.rope_parameters ?? config.rope_scaling ?? {}
   const theta = rope.rope_theta ?? config.rope_theta ?? 10000
   const kind = rope.rope_type ?? rope.type ?? 'default'
@@ -158,7 +182,10 @@ function readRope(config: Config, source: string): { theta: number; scaling: Nat
   const required = <K extends keyof Rope & string>(key: K): number => {
     const value = rope[key]
     if (typeof value === 'number') return value
-    throw new ReasonrecError('RR_BAD_MODEL_CONFIG', `${source}: rope type ${kind} lacks a value`, { expected: key, got: 'nothing' })
+    throw new ReasonrecError('RR_BAD_MODEL_CONFIG', `${source}: rope type ${kind} lacks a value`, {
+      expected: key,
+      got: 'nothing',
+    })
   }
   switch (kind) {
     case 'default':
@@ -177,10 +204,14 @@ function readRope(config: Config, source: string): { theta: number; scaling: Nat
         },
       }
     default:
-      throw new ReasonrecError('RR_UNSUPPORTED_ROPE', `${source} scales rotary positions in a way the engine does not have`, {
-        expected: 'rope type default, linear or llama3',
-        got: kind,
-        remedy: 'choose a model without it, or remove the scaling if you stay within the original context',
-      })
+      throw new ReasonrecError(
+        'RR_UNSUPPORTED_ROPE',
+        `${source} scales rotary positions in a way the engine does not have`,
+        {
+          expected: 'rope type default, linear or llama3',
+          got: kind,
+          remedy: 'choose a model without it, or remove the scaling if you stay within the original context',
+        },
+      )
   }
 }

@@ -74,11 +74,16 @@ export function weightFiles(dir: string): string[] {
   if (names.includes('model.safetensors.index.json')) return shardFiles(dir)
   const pickle = names.find((name) => /\.(bin|pt|pth|ckpt|pkl|pickle)$/i.test(name))
   if (pickle && !names.some((name) => name.endsWith('.safetensors'))) {
-    throw new ReasonrecError('RR_PICKLE_REFUSED', `${path.join(dir, pickle)} is a pickle file, which can run code when opened`, {
-      expected: 'model.safetensors, or shards with model.safetensors.index.json',
-      got: pickle,
-      remedy: 'convert it where you trust it: AutoModelForCausalLM.from_pretrained(dir).save_pretrained(out, safe_serialization=True)',
-    })
+    throw new ReasonrecError(
+      'RR_PICKLE_REFUSED',
+      `${path.join(dir, pickle)} is a pickle file, which can run code when opened`,
+      {
+        expected: 'model.safetensors, or shards with model.safetensors.index.json',
+        got: pickle,
+        remedy:
+          'convert it where you trust it: AutoModelForCausalLM.from_pretrained(dir).save_pretrained(out, safe_serialization=True)',
+      },
+    )
   }
   throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${dir} holds no model weights`, {
     expected: 'model.safetensors, or shards with model.safetensors.index.json',
@@ -101,11 +106,15 @@ function shardFiles(dir: string): string[] {
   }
   for (const name of shards) {
     if (!/^[^/\\\0]+\.safetensors$/.test(name) || name.startsWith('.')) {
-      throw new ReasonrecError('RR_BAD_WEIGHT_MAP', `${file} names a file outside its folder or of another kind`, {
-        expected: 'plain names that end in .safetensors',
-        got: JSON.stringify(name),
-        remedy: 'do not use this folder; it may be hostile',
-      })
+      throw new ReasonrecError(
+        'RR_BAD_WEIGHT_MAP',
+        `${file} names a file outside its folder or of another kind`,
+        {
+          expected: 'plain names that end in .safetensors',
+          got: JSON.stringify(name),
+          remedy: 'do not use this folder; it may be hostile',
+        },
+      )
     }
   }
   return shards.map((name) => regularFile(dir, name))
@@ -120,11 +129,16 @@ function regularFile(dir: string, name: string): string {
   const link = lstatSync(file, { throwIfNoEntry: false })
   const target = link && statSync(file, { throwIfNoEntry: false })
   if (!target) {
-    throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${file} is missing`, { remedy: 'download the whole model folder' })
+    throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${file} is missing`, {
+      remedy: 'download the whole model folder',
+    })
   }
   const inside = (folder: string) => path.relative(folder, realpathSync(file)).split(path.sep)[0] !== '..'
   const real = realpathSync(dir)
-  if (!target.isFile() || (link.isSymbolicLink() && !inside(real) && !inside(path.join(real, '..', '..', 'blobs')))) {
+  if (
+    !target.isFile() ||
+    (link.isSymbolicLink() && !inside(real) && !inside(path.join(real, '..', '..', 'blobs')))
+  ) {
     throw new ReasonrecError('RR_BAD_WEIGHT_MAP', `${file} is not a regular file of its folder`, {
       expected: 'a regular file',
       remedy: 'copy the file into the folder',
@@ -148,6 +162,11 @@ function readJson(file: string, remedy: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
-    throw new ReasonrecError('RR_BAD_MODEL_CONFIG', `${file} is not JSON`, { got: (error as Error).message, remedy }, { cause: error })
+    throw new ReasonrecError(
+      'RR_BAD_MODEL_CONFIG',
+      `${file} is not JSON`,
+      { got: (error as Error).message, remedy },
+      { cause: error },
+    )
   }
 }

@@ -241,7 +241,12 @@ export interface NativeTrainer {
 }
 
 export interface NativeAddon {
-  info(): { readonly version: string; readonly isa: string; readonly isas: string[]; readonly threads: number }
+  info(): {
+    readonly version: string
+    readonly isa: string
+    readonly isas: string[]
+    readonly threads: number
+  }
   /** Threads of the one pool that all jobs share, from the next job on. */
   setThreads(threads: number): Promise<void>
   loadModel(config: NativeModelConfig, files: readonly string[], control: Control): Promise<NativeModel>

@@ -6,7 +6,12 @@
 import { type Adapters, type TokenIds, type Trie, toIds } from './decoder.js'
 import { callNative, type JobOptions } from './job.js'
 import { loadAddon } from './load.js'
-import type { NativePolicyGroup, NativePolicyLossConfig, NativePolicyResult, NativePolicySums } from './native.js'
+import type {
+  NativePolicyGroup,
+  NativePolicyLossConfig,
+  NativePolicyResult,
+  NativePolicySums,
+} from './native.js'
 
 export type PolicyLossConfig = NativePolicyLossConfig
 export type PolicyResult = NativePolicyResult

@@ -9,7 +9,13 @@ import { callNative, type JobOptions, runJob } from './job.js'
 import { loadAddon } from './load.js'
 import type { Model } from './model.js'
 import type { NativeOptimiserStep, NativeParameter, NativeSftResult, NativeTrainer } from './native.js'
-import { type PolicyGroup, type PolicyLossConfig, type PolicyOptions, type PolicyResult, toPolicyGroup } from './policy-trainer.js'
+import {
+  type PolicyGroup,
+  type PolicyLossConfig,
+  type PolicyOptions,
+  type PolicyResult,
+  toPolicyGroup,
+} from './policy-trainer.js'
 
 export type OptimiserStep = NativeOptimiserStep
 export type SftResult = NativeSftResult
@@ -55,10 +61,19 @@ export class Trainer {
     return Trainer.start(model, null, null, options)
   }
 
-  private static async start(model: Model, frozen: Adapter | null, adapter: Adapter | null, options: TrainerOptions): Promise<Trainer> {
+  private static async start(
+    model: Model,
+    frozen: Adapter | null,
+    adapter: Adapter | null,
+    options: TrainerOptions,
+  ): Promise<Trainer> {
     const { tokenBudget, recompute = false, sharePrefix = true } = options
     const native = await runJob(undefined, () =>
-      loadAddon().createTrainer(model.native, frozen?.native ?? null, adapter?.native ?? null, { tokenBudget, recompute, sharePrefix }),
+      loadAddon().createTrainer(model.native, frozen?.native ?? null, adapter?.native ?? null, {
+        tokenBudget,
+        recompute,
+        sharePrefix,
+      }),
     )
     return new Trainer(native)
   }
@@ -68,7 +83,11 @@ export class Trainer {
    * @throws RR_SHAPE_MISMATCH, RR_TOKEN_OUT_OF_RANGE, RR_PROMPT_TOO_LONG, RR_OUT_OF_MEMORY, RR_CANCELLED
    *   (then dropGradients before going on)
    */
-  accumulateSft(sequences: readonly SftSequence[], normaliser: number, options?: SftOptions): Promise<SftResult> {
+  accumulateSft(
+    sequences: readonly SftSequence[],
+    normaliser: number,
+    options?: SftOptions,
+  ): Promise<SftResult> {
     const native = sequences.map(({ ids, weights }) => ({ ids: toIds(ids), weights }))
     const dropout = options?.dropout ?? { p: 0, seed: 0n }
     return runJob(options, (control) => this.native.accumulateSft(native, normaliser, dropout, control))

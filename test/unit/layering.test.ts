@@ -39,7 +39,10 @@ function rankOf(file: string, ranks: readonly (readonly string[])[]): number {
 
 function files(folder: string, pattern: RegExp): string[] {
   const names = readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
-  return names.map((name) => name.split(path.sep).join('/')).filter((name) => pattern.test(name)).sort()
+  return names
+    .map((name) => name.split(path.sep).join('/'))
+    .filter((name) => pattern.test(name))
+    .sort()
 }
 
 interface Edge {
@@ -50,8 +53,13 @@ interface Edge {
 function imports(): Edge[] {
   return files('src', /(?<!\.d)\.m?[tj]s$/).flatMap((from) => {
     const text = readFileSync(path.join(root, 'src', from), 'utf8')
-    const targets = [...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)['"](\.{1,2}\/[^'"]+)['"]/g)].map((match) => match[1]!)
-    return targets.map((target) => ({ from, to: path.posix.normalize(path.posix.join(path.posix.dirname(from), target)).replace(/\.js$/, '.ts') }))
+    const targets = [...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)['"](\.{1,2}\/[^'"]+)['"]/g)].map(
+      (match) => match[1]!,
+    )
+    return targets.map((target) => ({
+      from,
+      to: path.posix.normalize(path.posix.join(path.posix.dirname(from), target)).replace(/\.js$/, '.ts'),
+    }))
   })
 }
 
@@ -95,7 +103,8 @@ describe('layering', () => {
   })
 
   it('keeps the top level to the entries that have a reason', () => {
-    const named = /^(package(-lock)?\.json|tsconfig\.json|biome\.json|vitest\.config\.ts|CMakeLists\.txt|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|native|src|test|bench|docs|\..+)$/
+    const named =
+      /^(package(-lock)?\.json|tsconfig\.json|biome\.json|vitest\.config\.ts|CMakeLists\.txt|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|native|src|test|bench|docs|\..+)$/
     const produced = /^(node_modules|build|dist|runs|coverage|.*\.log|.*\.tmp|build-tmp-.*)$/
     expect(readdirSync(root).filter((name) => !named.test(name) && !produced.test(name))).toEqual([])
   })

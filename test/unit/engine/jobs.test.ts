@@ -8,7 +8,14 @@ import { Worker } from 'node:worker_threads'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { addonPath } from '../../../src/engine/build-addon.mjs'
 import {
-  Adapter, generate, type JobProgress, loadAddon, type Model, ReasonrecError, sequenceLogprobs, Trainer,
+  Adapter,
+  generate,
+  type JobProgress,
+  loadAddon,
+  type Model,
+  ReasonrecError,
+  sequenceLogprobs,
+  Trainer,
 } from '../../../src/engine/index.js'
 import { someIds, tinyConfig, tinyModel } from './tiny-model.js'
 
@@ -21,11 +28,24 @@ beforeAll(async () => {
 function longDecode(job: { signal?: AbortSignal; onProgress?: (p: JobProgress) => void }) {
   const samples = Array.from({ length: 4 }, (_, i) => ({ stream: BigInt(i) }))
   const groups = Array.from({ length: 500 }, () => ({ prompt: someIds(20), samples }))
-  return generate(model, {}, groups, [{ kind: 'free', maxNew: 1800, sampling: { temperature: 1 } }], { seed: 1n, maxRows: 8 }, job)
+  return generate(
+    model,
+    {},
+    groups,
+    [{ kind: 'free', maxNew: 1800, sampling: { temperature: 1 } }],
+    { seed: 1n, maxRows: 8 },
+    job,
+  )
 }
 
-function longTraining(trainer: Trainer, job: { signal?: AbortSignal; onProgress?: (p: JobProgress) => void }) {
-  const sequences = Array.from({ length: 3000 }, () => ({ ids: someIds(500), weights: new Float32Array(500).fill(1, 1) }))
+function longTraining(
+  trainer: Trainer,
+  job: { signal?: AbortSignal; onProgress?: (p: JobProgress) => void },
+) {
+  const sequences = Array.from({ length: 3000 }, () => ({
+    ids: someIds(500),
+    weights: new Float32Array(500).fill(1, 1),
+  }))
   return trainer.accumulateSft(sequences, 1, job)
 }
 
@@ -72,7 +92,10 @@ describe('cancellation', () => {
     const aborted = AbortSignal.abort()
     expect((await refusal(() => longDecode({ signal: aborted }))).code).toBe('RR_CANCELLED')
     const controller = new AbortController()
-    const [running, waiting] = [longDecode({ signal: controller.signal }), longDecode({ signal: controller.signal })]
+    const [running, waiting] = [
+      longDecode({ signal: controller.signal }),
+      longDecode({ signal: controller.signal }),
+    ]
     await sleep(30)
     controller.abort()
     expect((await refusal(() => running)).code).toBe('RR_CANCELLED')
@@ -83,10 +106,20 @@ describe('cancellation', () => {
 describe('progress', () => {
   it('rises to the end and is reported there', async () => {
     const seen: JobProgress[] = []
-    const groups = Array.from({ length: 40 }, (_, g) => ({ prompt: someIds(8), samples: [{ stream: BigInt(g) }, { stream: BigInt(g + 100) }] }))
-    await generate(model, {}, groups, [{ kind: 'free', maxNew: 50, sampling: { temperature: 1 } }], { seed: 1n, maxRows: 16 }, {
-      onProgress: (progress) => seen.push(progress),
-    })
+    const groups = Array.from({ length: 40 }, (_, g) => ({
+      prompt: someIds(8),
+      samples: [{ stream: BigInt(g) }, { stream: BigInt(g + 100) }],
+    }))
+    await generate(
+      model,
+      {},
+      groups,
+      [{ kind: 'free', maxNew: 50, sampling: { temperature: 1 } }],
+      { seed: 1n, maxRows: 16 },
+      {
+        onProgress: (progress) => seen.push(progress),
+      },
+    )
     const last = seen.at(-1)!
     expect(last.done).toBe(last.total)
     expect(last.total).toBe(80)
@@ -116,15 +149,30 @@ describe('errors', () => {
     const error = await refusal(() => sequenceLogprobs(model, {}, [[1, 2, tinyConfig.vocab]]))
     expect(error.code).toBe('RR_TOKEN_OUT_OF_RANGE')
     expect(error.details.got).toContain(String(tinyConfig.vocab))
-    expect((await refusal(() => sequenceLogprobs(model, {}, [someIds(tinyConfig.maxPosition + 1)]))).code).toBe('RR_PROMPT_TOO_LONG')
+    expect(
+      (await refusal(() => sequenceLogprobs(model, {}, [someIds(tinyConfig.maxPosition + 1)]))).code,
+    ).toBe('RR_PROMPT_TOO_LONG')
   })
 
   it.each<[string, (addon: Record<string, (...args: unknown[]) => unknown>, native: object) => unknown]>([
     ['no arguments', (addon) => addon.generate!()],
-    ['a model that is none', (addon) => addon.sequenceLogprobs!({}, { frozen: null, trained: null }, [], false, new Int32Array(4))],
-    ['a trie for a model', (addon) => addon.createAdapter!(loadAddon().createTrie([Int32Array.of(1)]), {}, 1n)],
-    ['an object with a foreign prototype', (addon, native) => addon.createAdapter!(Object.create(Object.getPrototypeOf(native)), {}, 1n)],
-    ['a short control', (addon, native) => addon.sequenceLogprobs!(native, { frozen: null, trained: null }, [], false, new Int32Array(2))],
+    [
+      'a model that is none',
+      (addon) => addon.sequenceLogprobs!({}, { frozen: null, trained: null }, [], false, new Int32Array(4)),
+    ],
+    [
+      'a trie for a model',
+      (addon) => addon.createAdapter!(loadAddon().createTrie([Int32Array.of(1)]), {}, 1n),
+    ],
+    [
+      'an object with a foreign prototype',
+      (addon, native) => addon.createAdapter!(Object.create(Object.getPrototypeOf(native)), {}, 1n),
+    ],
+    [
+      'a short control',
+      (addon, native) =>
+        addon.sequenceLogprobs!(native, { frozen: null, trained: null }, [], false, new Int32Array(2)),
+    ],
     ['a negative stream', (addon) => addon.philox!(-1n, 0n, 0n, 1)],
     ['a huge count', (addon) => addon.philox!(1n, 0n, 0n, 2 ** 30)],
     ['ids of the wrong type', (addon) => addon.createTrie!([[1, 2, 3]])],
@@ -140,9 +188,9 @@ describe('errors', () => {
   })
 
   it('do not let JS make objects of the addon', () => {
-    const constructor = model.native.constructor as new (...args: unknown[]) => unknown
-    expect(() => new constructor()).toThrow(TypeError)
-    expect(() => new constructor({})).toThrow(TypeError)
+    const Native = model.native.constructor as new (...args: unknown[]) => unknown
+    expect(() => new Native()).toThrow(TypeError)
+    expect(() => new Native({})).toThrow(TypeError)
     const save = (model.native as { save: unknown }).save as (this: unknown, file: string) => unknown
     expect(() => save.call({}, 'x')).toThrow(TypeError)
   })
@@ -186,18 +234,29 @@ describe('an environment that ends in mid-job', () => {
     }
   }, 60_000)
 
-  it.each(['process.exit(7)', "setTimeout(() => process.exit(7), 50)"])('ends a process by %s with its own status', (exit) => {
-    const start = performance.now()
-    const program = code
-      .replace('const { workerData, parentPort } = require(\'node:worker_threads\')', `const workerData = ${JSON.stringify({ addonPath, config: tinyConfig })}, parentPort = undefined`)
-      .replace(/parentPort\?\.postMessage\('running'\)/, exit)
-    const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', cwd: fileURLToPath(new URL('../../..', import.meta.url)) })
-    expect(child.status, child.stderr).toBe(7)
-    expect(performance.now() - start).toBeLessThan(3000)
-  })
+  it.each(['process.exit(7)', 'setTimeout(() => process.exit(7), 50)'])(
+    'ends a process by %s with its own status',
+    (exit) => {
+      const start = performance.now()
+      const program = code
+        .replace(
+          "const { workerData, parentPort } = require('node:worker_threads')",
+          `const workerData = ${JSON.stringify({ addonPath, config: tinyConfig })}, parentPort = undefined`,
+        )
+        .replace(/parentPort\?\.postMessage\('running'\)/, exit)
+      const child = spawnSync(process.execPath, ['-e', program], {
+        encoding: 'utf8',
+        cwd: fileURLToPath(new URL('../../..', import.meta.url)),
+      })
+      expect(child.status, child.stderr).toBe(7)
+      expect(performance.now() - start).toBeLessThan(3000)
+    },
+  )
 
   it('does not keep a process alive that has nothing to wait for', () => {
-    const child = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(addonPath)}).info()`], { timeout: 5000 })
+    const child = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(addonPath)}).info()`], {
+      timeout: 5000,
+    })
     expect(child.status).toBe(0)
   })
 })

@@ -31,9 +31,23 @@ function refusal(changes: Record<string, unknown>): ReasonrecError {
 describe('parseModelConfig', () => {
   it('reads a Llama with the library defaults filled in', () => {
     expect(parse({})).toEqual({
-      family: 'llama', hidden: 64, intermediate: 172, layers: 5, vocab: 512, maxPosition: 512, heads: 8, kvHeads: 4,
-      headDim: 8, rmsEps: 1e-5, ropeTheta: 10000, ropeScaling: { kind: 'none' }, tiedHead: true, qkvBias: false,
-      oBias: false, mlpBias: false, qkNorm: false,
+      family: 'llama',
+      hidden: 64,
+      intermediate: 172,
+      layers: 5,
+      vocab: 512,
+      maxPosition: 512,
+      heads: 8,
+      kvHeads: 4,
+      headDim: 8,
+      rmsEps: 1e-5,
+      ropeTheta: 10000,
+      ropeScaling: { kind: 'none' },
+      tiedHead: true,
+      qkvBias: false,
+      oBias: false,
+      mlpBias: false,
+      qkNorm: false,
     })
   })
 
@@ -45,25 +59,52 @@ describe('parseModelConfig', () => {
   })
 
   it('reads both spellings of llama3 scaling alike', () => {
-    const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 }
+    const scaling = {
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 32,
+    }
     const old = parse({ rope_theta: 5e5, rope_scaling: { rope_type: 'llama3', ...scaling } })
-    expect(old.ropeScaling).toEqual({ kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPosition: 32 })
+    expect(old.ropeScaling).toEqual({
+      kind: 'llama3',
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalMaxPosition: 32,
+    })
     expect(parse({ rope_parameters: { rope_type: 'llama3', rope_theta: 5e5, ...scaling } })).toEqual(old)
-    expect(parse({ rope_scaling: { type: 'linear', factor: 2 } }).ropeScaling).toEqual({ kind: 'linear', factor: 2 })
+    expect(parse({ rope_scaling: { type: 'linear', factor: 2 } }).ropeScaling).toEqual({
+      kind: 'linear',
+      factor: 2,
+    })
   })
 
   it('gives each family its own biases and norms', () => {
     expect(parse({ model_type: 'qwen2' })).toMatchObject({ qkvBias: true, oBias: false, qkNorm: false })
-    expect(parse({ model_type: 'qwen3', head_dim: 16 })).toMatchObject({ qkvBias: false, qkNorm: true, headDim: 16 })
+    expect(parse({ model_type: 'qwen3', head_dim: 16 })).toMatchObject({
+      qkvBias: false,
+      qkNorm: true,
+      headDim: 16,
+    })
     expect(parse({ model_type: 'qwen3', attention_bias: true })).toMatchObject({ qkvBias: true, oBias: true })
-    expect(parse({ attention_bias: true, mlp_bias: true })).toMatchObject({ qkvBias: true, oBias: true, mlpBias: true })
-    expect(parse({ model_type: 'mistral', attention_bias: true })).toMatchObject({ qkvBias: false, oBias: false })
+    expect(parse({ attention_bias: true, mlp_bias: true })).toMatchObject({
+      qkvBias: true,
+      oBias: true,
+      mlpBias: true,
+    })
+    expect(parse({ model_type: 'mistral', attention_bias: true })).toMatchObject({
+      qkvBias: false,
+      oBias: false,
+    })
   })
 
   it('offers a Mistral with a window as many positions as the window has', () => {
     expect(parse({ model_type: 'mistral', sliding_window: 128 }).maxPosition).toBe(128)
     expect(parse({ model_type: 'mistral', sliding_window: null }).maxPosition).toBe(512)
-    expect(parse({ model_type: 'qwen2', sliding_window: 128, use_sliding_window: false }).maxPosition).toBe(512)
+    expect(parse({ model_type: 'qwen2', sliding_window: 128, use_sliding_window: false }).maxPosition).toBe(
+      512,
+    )
   })
 
   it.each([

@@ -1,16 +1,39 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Adapter, inspectSafetensors, Model, ReasonrecError, sequenceLogprobs, weightFiles } from '../../../src/engine/index.js'
+import {
+  Adapter,
+  inspectSafetensors,
+  Model,
+  ReasonrecError,
+  sequenceLogprobs,
+  weightFiles,
+} from '../../../src/engine/index.js'
 import { someIds, tinyConfig, tinyModel } from './tiny-model.js'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'reasonrec-model-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const config = {
-  model_type: 'qwen3', hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 4,
-  num_key_value_heads: 2, head_dim: 16, vocab_size: 300, max_position_embeddings: 2048, rms_norm_eps: 1e-6,
+  model_type: 'qwen3',
+  hidden_size: 64,
+  intermediate_size: 96,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 16,
+  vocab_size: 300,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-6,
   tie_word_embeddings: true,
 }
 
@@ -47,7 +70,10 @@ describe('a model folder', () => {
     expect(opened.config).toEqual(tinyConfig)
     expect(opened.parameters).toBe(model.parameters)
     const ids = someIds(40)
-    const [first, second] = [await sequenceLogprobs(model, {}, [ids]), await sequenceLogprobs(opened, {}, [ids])]
+    const [first, second] = [
+      await sequenceLogprobs(model, {}, [ids]),
+      await sequenceLogprobs(opened, {}, [ids]),
+    ]
     expect(second.logprobs).toEqual(first.logprobs)
     expect(second.entropies).toEqual(first.entropies)
   })
@@ -55,7 +81,9 @@ describe('a model folder', () => {
   it('lists names, dtypes and shapes', () => {
     const tensors = inspectSafetensors(path.join(dir, 'model.safetensors'))
     expect(tensors).toContainEqual({ name: 'model.embed_tokens.weight', dtype: 'F32', shape: [300, 64] })
-    expect(tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)).toBe(model.parameters)
+    expect(tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)).toBe(
+      model.parameters,
+    )
   })
 
   it('is refused when weights are truncated', async () => {
@@ -80,18 +108,27 @@ describe('a model folder', () => {
     if (code === 'RR_PICKLE_REFUSED') expect(error.details.remedy).toContain('safe_serialization=True')
   })
 
-  it.each([['../outside.safetensors'], ['/etc/hostname'], ['a/b.safetensors'], ['..'], ['.hidden.safetensors'], ['weights.bin'], ['a\\b.safetensors']])(
-    'whose index names %s is refused',
-    async (name) => {
-      const index = JSON.stringify({ weight_map: { 'model.norm.weight': name } })
-      const hostile = folderWith(`index-${Buffer.from(name).toString('hex')}`, { 'model.safetensors.index.json': index })
-      expect((await refusal(() => weightFiles(hostile))).code).toBe('RR_BAD_WEIGHT_MAP')
-    },
-  )
+  it.each([
+    ['../outside.safetensors'],
+    ['/etc/hostname'],
+    ['a/b.safetensors'],
+    ['..'],
+    ['.hidden.safetensors'],
+    ['weights.bin'],
+    ['a\\b.safetensors'],
+  ])('whose index names %s is refused', async (name) => {
+    const index = JSON.stringify({ weight_map: { 'model.norm.weight': name } })
+    const hostile = folderWith(`index-${Buffer.from(name).toString('hex')}`, {
+      'model.safetensors.index.json': index,
+    })
+    expect((await refusal(() => weightFiles(hostile))).code).toBe('RR_BAD_WEIGHT_MAP')
+  })
 
   it('whose index names a file that is missing is refused', async () => {
     const index = JSON.stringify({ weight_map: { 'model.norm.weight': 'model-00001-of-00002.safetensors' } })
-    const error = await refusal(() => weightFiles(folderWith('incomplete', { 'model.safetensors.index.json': index })))
+    const error = await refusal(() =>
+      weightFiles(folderWith('incomplete', { 'model.safetensors.index.json': index })),
+    )
     expect(error.code).toBe('RR_MODEL_FILE_MISSING')
   })
 
@@ -127,8 +164,14 @@ describe('an adapter folder', () => {
     await adapter.save(dir, { baseModel: 'somewhere/tiny' })
     const json = JSON.parse(readFileSync(path.join(dir, 'adapter_config.json'), 'utf8'))
     expect(json).toMatchObject({
-      peft_type: 'LORA', task_type: 'CAUSAL_LM', bias: 'none', r: 3, lora_alpha: 6, use_rslora: true,
-      target_modules: [...targets], base_model_name_or_path: 'somewhere/tiny',
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      bias: 'none',
+      r: 3,
+      lora_alpha: 6,
+      use_rslora: true,
+      target_modules: [...targets],
+      base_model_name_or_path: 'somewhere/tiny',
     })
     const loaded = await Adapter.load(model, dir)
     expect(loaded.config).toEqual(adapter.config)
@@ -140,14 +183,16 @@ describe('an adapter folder', () => {
     const model = await tinyModel()
     const first = await Adapter.create(model, { rank: 2, alpha: 4, targets: ['q_proj', 'down_proj'] }, 5n)
     const second = await Adapter.create(model, { rank: 3, alpha: 3, targets: ['q_proj', 'v_proj'] }, 6n)
-    for (const adapter of [first, second]) adapter.setValues(adapter.values().map((_, i) => 0.05 * Math.cos(i)))
+    for (const adapter of [first, second])
+      adapter.setValues(adapter.values().map((_, i) => 0.05 * Math.cos(i)))
     const both = await Adapter.concatenate(model, first, second)
     expect(both.config).toMatchObject({ rank: 5, targets: ['q_proj', 'v_proj', 'down_proj'] })
     const ids = someIds(30)
     const stacked = await sequenceLogprobs(model, { frozen: first, trained: second }, [ids])
     const one = await sequenceLogprobs(model, { trained: both }, [ids])
     const base = await sequenceLogprobs(model, {}, [ids])
-    const distance = (a: Float32Array, b: Float32Array) => a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
+    const distance = (a: Float32Array, b: Float32Array) =>
+      a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
     // The same numbers added in another order: single precision over 29 log-probs of a 2-layer model.
     expect(distance(stacked.logprobs[0]!, one.logprobs[0]!)).toBeLessThan(1e-5)
     expect(distance(stacked.logprobs[0]!, base.logprobs[0]!)).toBeGreaterThan(1e-3)
@@ -173,7 +218,14 @@ describe('an adapter folder', () => {
     [{ r: 0 }, 'r'],
   ])('that the engine cannot run is refused by name: %j', async (changes, named) => {
     const dir = mkdtempSync(path.join(folder, 'peft-'))
-    const json = { peft_type: 'LORA', r: 2, lora_alpha: 4, target_modules: ['q_proj'], bias: 'none', ...changes }
+    const json = {
+      peft_type: 'LORA',
+      r: 2,
+      lora_alpha: 4,
+      target_modules: ['q_proj'],
+      bias: 'none',
+      ...changes,
+    }
     writeFileSync(path.join(dir, 'adapter_config.json'), JSON.stringify(json))
     const error = await refusal(async () => Adapter.load(await tinyModel(), dir))
     expect(error.code).toBe('RR_UNSUPPORTED_ADAPTER')
