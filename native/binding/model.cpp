@@ -140,9 +140,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     const Napi::Array names = array(info[1], "files");
     std::vector<std::string> files;
     for (uint32_t i = 0; i < names.Length(); ++i) files.push_back(text(names.Get(i), "a file name"));
-    return model_job(info.Env(), info[2], [config = model_config(info[0]), files](const Context& c, const auto&) {
-      return Model::load(c, config, files);
-    });
+    return model_job(info.Env(), info[2],
+                     [config = model_config(info[0]), files](const Context& c, const auto& control) {
+                       return Model::load(c, config, files, control);
+                     });
   });
 }
 

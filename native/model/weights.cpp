@@ -279,7 +279,7 @@ void check_finite(const float* values, const Parameter& p) {
 }  // namespace
 
 std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& config,
-                                   const std::vector<std::string>& files) {
+                                   const std::vector<std::string>& files, const Job& job) {
   std::unique_ptr<Model> model(new Model);
   model->impl_ = std::make_unique<Impl>(context, config);
   Impl& m = *model->impl_;
@@ -305,9 +305,12 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& co
           "the weight files hold " + name + ", which a " + config.family + " decoder has not", "",
           shape_text(view->shape), "config.json belongs to another model, or its architecture is not supported");
   }
+  job.total(int32_t(views.size()));
   m.fill(context, [&](size_t entry, float* out) {
+    job.poll();
     views[entry]->to_float(out);
     check_finite(out, m.layout.entries[entry]);
+    job.advance(1);
   });
   return model;
 }

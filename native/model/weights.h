@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "core/job.h"
 #include "core/workspace.h"
 #include "model/config.h"
 #include "model/parameters.h"
@@ -29,7 +30,9 @@ class Model {
  public:
   // files: every safetensors file of the folder. Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH,
   // RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_NON_FINITE_WEIGHTS with the tensor named.
-  static std::unique_ptr<Model> load(const Context&, const ModelConfig&, const std::vector<std::string>& files);
+  // The job counts tensors.
+  static std::unique_ptr<Model> load(const Context&, const ModelConfig&, const std::vector<std::string>& files,
+                                     const Job& = {});
   // Random weights (normal, sd `deviation`; norms 1, biases 0) by Philox: tests, benches, pre-training from scratch.
   static std::unique_ptr<Model> random(const Context&, const ModelConfig&, uint64_t seed, float deviation);
   ~Model();

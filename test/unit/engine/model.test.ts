@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   Adapter,
   inspectSafetensors,
+  type JobProgress,
   Model,
   ReasonrecError,
   sequenceLogprobs,
@@ -65,8 +66,11 @@ describe('a model folder', () => {
     await model.save(path.join(dir, 'model.safetensors'))
   })
 
-  it('is opened again with the same bits', async () => {
-    const opened = await Model.open(dir)
+  it('is opened again with the same bits, counting its tensors', async () => {
+    const seen: JobProgress[] = []
+    const opened = await Model.open(dir, { onProgress: (progress) => seen.push(progress) })
+    const tensors = inspectSafetensors(path.join(dir, 'model.safetensors')).length
+    expect(seen.at(-1)).toMatchObject({ done: tensors, total: tensors })
     expect(opened.config).toEqual(tinyConfig)
     expect(opened.parameters).toBe(model.parameters)
     const ids = someIds(40)
