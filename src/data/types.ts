@@ -61,6 +61,8 @@ export interface Dataset {
   readonly userItems?: ReadonlyMap<string, readonly ItemIndex[]>
   /** Absent in a dataset built by hand. */
   readonly negatives?: NegativeSource
+  /** Only where the data was generated: the generator's own probability of each candidate, in their order. */
+  readonly oracle?: (instance: Instance) => readonly number[]
   /** What was dropped, merged, shuffled or assumed, for the report. */
   readonly notes: readonly string[]
 }
