@@ -37,7 +37,8 @@ struct DecodeOptions {
   bool share_prefix = true;  // false: every sample carries its own copy of the prompt (the oracle)
 };
 
-// results[group][sample]. Throws RR_PROMPT_TOO_LONG, RR_TOKEN_OUT_OF_RANGE, RR_SCRIPT (no trie, no vocabulary bytes...).
+// results[group][sample]. Throws RR_PROMPT_TOO_LONG, RR_TOKEN_OUT_OF_RANGE, RR_SCRIPT (no trie, no
+// vocabulary bytes...), RR_SAMPLING, RR_NON_FINITE, RR_CANCELLED.
 std::vector<std::vector<SampleResult>> generate(const Context&, const Model&, const AdapterStack&,
                                                 const std::vector<GroupRequest>&, const std::vector<ScriptStep>&,
                                                 const DecodeOptions&, const VocabularyBytes*, const Job&);

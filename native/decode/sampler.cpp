@@ -33,7 +33,8 @@ void keep_top_p(std::vector<WeightedToken>& tokens, double top_p) {
   size_t sorted = 0, kept = 0;
   for (size_t head = 128; kept == 0; head *= 8) {
     const size_t end = std::min(head, tokens.size());
-    if (end < tokens.size()) std::nth_element(tokens.begin() + sorted, tokens.begin() + end, tokens.end(), more_probable);
+    if (end < tokens.size())
+      std::nth_element(tokens.begin() + sorted, tokens.begin() + end, tokens.end(), more_probable);
     std::sort(tokens.begin() + sorted, tokens.begin() + end, more_probable);
     for (; sorted < end && kept == 0; ++sorted) {
       sum += tokens[sorted].weight;
@@ -97,7 +98,8 @@ const std::vector<WeightedToken>& Sampler::distribution(const Sampling& s, const
   if (s.top_p < 1) keep_top_p(tokens_, s.top_p);
   if (s.min_p > 0) keep_min_p(tokens_, s.min_p);
   if (s.top_k > 0 || s.top_p < 1)
-    std::sort(tokens_.begin(), tokens_.end(), [](const WeightedToken& a, const WeightedToken& b) { return a.id < b.id; });
+    std::sort(tokens_.begin(), tokens_.end(),
+              [](const WeightedToken& a, const WeightedToken& b) { return a.id < b.id; });
   return tokens_;
 }
 

@@ -1,6 +1,7 @@
 // Clipped policy loss with a KL term, per token, and its gradient with respect to the log-probs.
 //   d = clamp(logp - old, +-20), rho = exp(d)
-//   ppo_clip: l = -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A);  dual_clip > 0: for A < 0 also l = min(l, -dual_clip A)
+//   ppo_clip: l = -min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A)
+//             dual_clip > 0: for A < 0 also l = min(l, -dual_clip A)
 //   reinforce: l = -A logp
 //   KL, x = logp - ref:  k1 = x, k2 = x^2 / 2, k3 = exp(-x) + x - 1 (exponent clamped +-20)
 // loss = sum over tokens of weight_t (l_t + beta kl_t). The weights carry the aggregation:

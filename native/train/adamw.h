@@ -6,7 +6,8 @@
 namespace reasonrec {
 
 struct OptimiserStep {
-  float learning_rate = 1e-4f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0, clip_norm = 0;  // 0: no clipping
+  float learning_rate = 1e-4f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0;
+  float clip_norm = 0;  // 0: no clipping
 };
 
 class AdamW {

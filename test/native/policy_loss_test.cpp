@@ -40,8 +40,8 @@ const std::vector<float> kLogprob = {-1, -0.5f, -2, -0.3f, -1.2f}, kOld = {-1.2f
 PolicyLossSums golden(const PolicyLossConfig& config) {
   const auto w = aggregation_weights(config.aggregation, {3, 2}, config.max_length);
   const std::vector<double> weight = {w[0], w[0], w[0], w[1], w[1]};
-  return policy_loss(config, kLogprob.data(), kOld.data(), kReference.data(), nullptr, kAdvantage.data(), weight.data(), 5,
-                     nullptr);
+  return policy_loss(config, kLogprob.data(), kOld.data(), kReference.data(), nullptr, kAdvantage.data(),
+                     weight.data(), 5, nullptr);
 }
 
 void expect_value(double got, double want, const std::string& what) {
@@ -77,9 +77,11 @@ RR_TEST("policy loss: golden values") {
     return std::pair(sums, gradient);
   };
   expect_value(single(1.491825, 1, 0).first.loss, -1.28, "clipped above");
-  expect(single(1.491825, 1, 0).second == 0 && single(1.491825, 1, 0).first.clipped_high == 1, "no gradient when clipped");
+  expect(single(1.491825, 1, 0).second == 0, "no gradient when clipped above");
+  expect(single(1.491825, 1, 0).first.clipped_high == 1, "counted as clipped above");
   expect_value(single(0.606531, -1, 0).first.loss, 0.8, "clipped below");
-  expect(single(0.606531, -1, 0).second == 0 && single(0.606531, -1, 0).first.clipped_low == 1, "no gradient when clipped");
+  expect(single(0.606531, -1, 0).second == 0, "no gradient when clipped below");
+  expect(single(0.606531, -1, 0).first.clipped_low == 1, "counted as clipped below");
   expect_value(single(12, -1, 3).first.loss, 3, "dual clip");
   expect(single(12, -1, 3).second == 0, "no gradient beyond the dual clip");
   expect(std::fabs(single(12, -1, 0).first.loss - 12) < 1e-5, "without dual clip");

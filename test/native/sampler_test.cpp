@@ -22,7 +22,8 @@ void expect_error(const std::string& code, F&& f) {
 }
 
 // The filters by whole sorts, one after the other, each on a renormalised distribution.
-std::vector<double> brute_force(const Sampling& s, const std::vector<float>& logits, const std::vector<int32_t>& history) {
+std::vector<double> brute_force(const Sampling& s, const std::vector<float>& logits,
+                                const std::vector<int32_t>& history) {
   std::vector<double> l(logits.begin(), logits.end());
   std::vector<bool> seen(l.size());
   for (int32_t id : history) seen[size_t(id)] = true;

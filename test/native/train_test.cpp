@@ -19,7 +19,8 @@ struct Trained {
   ModelConfig config;
   std::unique_ptr<Model> model;
   std::unique_ptr<Adapter> adapter, reference;
-  explicit Trained(const Kernels& kernels, const Targets& t, int threads = 2) : context(kernels, threads), config(policy_config()) {
+  explicit Trained(const Kernels& kernels, const Targets& t, int threads = 2)
+      : context(kernels, threads), config(policy_config()) {
     config.tied_head = t.tied;
     model = tiny_model(context, config, 21);
     adapter = tiny_adapter(context, config, 3, 22);
@@ -80,7 +81,8 @@ RR_TEST("train: supervised gradients have the same bits however the step is cut"
       Trained p(*kernels, t), single(*kernels, t, 1);
       const std::vector<SftSequence> sequences = sft_sequences(p.config, 1);
       const float dropout = t.full ? 0.0f : 0.1f;
-      Trainer whole = p.trainer({4096}), packed = p.trainer({40, true}), calls = p.trainer({4096}), one = single.trainer({30});
+      Trainer whole = p.trainer({4096}), packed = p.trainer({40, true});
+      Trainer calls = p.trainer({4096}), one = single.trainer({30});
       const SftResult r = whole.accumulate_sft(p.context, sequences, 77.5, dropout, 5, {});
       const SftResult again = packed.accumulate_sft(p.context, sequences, 77.5, dropout, 5, {});
       one.accumulate_sft(single.context, sequences, 77.5, dropout, 5, {});
@@ -112,17 +114,20 @@ RR_TEST("train: policy gradients have the same bits however the step is cut") {
         Trainer whole = p.trainer({4096, false, share}), packed = p.trainer({60, true, share});
         Trainer calls = p.trainer({4096, false, share}), one = single.trainer({50, false, share});
         const PolicyResult r = whole.accumulate_policy(p.context, groups, loss, weights, 0.8f, reference, true, {});
-        const PolicyResult again = packed.accumulate_policy(p.context, groups, loss, weights, 0.8f, reference, true, {});
+        const PolicyResult again =
+            packed.accumulate_policy(p.context, groups, loss, weights, 0.8f, reference, true, {});
         one.accumulate_policy(single.context, groups, loss, weights, 0.8f, single_reference, true, {});
         size_t at = 0;
         PolicyLossSums sums;
         for (const PolicyGroup& g : groups) {
-          const std::vector<double> part(weights.begin() + int64_t(at), weights.begin() + int64_t(at + g.completions.size()));
+          const auto from = weights.begin() + int64_t(at);
+          const std::vector<double> part(from, from + int64_t(g.completions.size()));
           add(sums, calls.accumulate_policy(p.context, {g}, loss, part, 0.8f, reference, true, {}).sums);
           at += g.completions.size();
         }
         expect_same_bits(again.logprobs.data(), r.logprobs.data(), int64_t(r.logprobs.size()), "log-probs");
-        expect_same_bits(again.reference_logprobs.data(), r.reference_logprobs.data(), int64_t(r.reference_logprobs.size()), "reference");
+        expect_same_bits(again.reference_logprobs.data(), r.reference_logprobs.data(),
+                         int64_t(r.reference_logprobs.size()), "reference");
         expect(std::fabs(sums.loss - r.sums.loss) <= 1e-12 && sums.tokens == r.sums.tokens, "sums");
         expect_same_gradients(packed, whole, t.name() + ": small budget, recomputed");
         expect_same_gradients(calls, whole, t.name() + ": 8 x 1 against 1 x 8");
@@ -145,8 +150,8 @@ double slope(float* x, const std::vector<float>& direction, double h, Loss loss)
 
 // The gradient's own direction, and one random direction per tensor.
 template <class Loss>
-void check_slopes(const std::string& what, const ParameterLayout& layout, float* values, const std::vector<float>& gradient,
-                  Loss loss) {
+void check_slopes(const std::string& what, const ParameterLayout& layout, float* values,
+                  const std::vector<float>& gradient, Loss loss) {
   Random random(91);
   double norm = 0;
   for (float g : gradient) norm += double(g) * double(g);
@@ -162,7 +167,8 @@ void check_slopes(const std::string& what, const ParameterLayout& layout, float*
     std::fill(direction.begin(), direction.end(), 0.0f);
     double length = 0, want = 0;
     for (int64_t i = p.offset; i < p.offset + p.size(); ++i) {
-      direction[size_t(i)] = float(random.normal() + 2 * double(gradient[size_t(i)]) / norm * std::sqrt(double(p.size())));
+      const double share = double(gradient[size_t(i)]) / norm * std::sqrt(double(p.size()));
+      direction[size_t(i)] = float(random.normal() + 2 * share);
       length += double(direction[size_t(i)]) * double(direction[size_t(i)]);
     }
     for (int64_t i = p.offset; i < p.offset + p.size(); ++i) {
@@ -198,7 +204,10 @@ RR_TEST("train: policy gradient against finite differences through the decoder")
       size_t flat = 0;
       for (PolicyGroup& g : groups)
         for (PolicyCompletion& c : g.completions)
-          for (float& old : c.old_logprobs) old = now.logprobs[flat++] + (random.uniform() < 0.3 ? 0.4f : random.uniform() < 0.3 ? -0.4f : 0.05f);
+          for (float& old : c.old_logprobs) {
+            const double u = random.uniform();
+            old = now.logprobs[flat++] + (u < 0.3 ? 0.4f : u < 0.6 ? -0.4f : 0.05f);
+          }
       trainer.accumulate_policy(p.context, groups, loss, weights, 0.9f, reference, true, {});
       const std::vector<float> gradient(trainer.gradients(), trainer.gradients() + trainer.layout().total);
       check_slopes(t.name(), trainer.layout(), trainer.values(), gradient, [&] {
@@ -231,7 +240,8 @@ RR_TEST("train: AdamW with clipping and decay by tensor, against fp64") {
         m[k] = b1 * m[k] + (1 - b1) * clip * g[k];
         v[k] = b2 * v[k] + (1 - b2) * clip * clip * g[k] * g[k];
         const double mhat = m[k] / (1 - std::pow(b1, step)), vhat = v[k] / (1 - std::pow(b2, step));
-        w[k] -= double(s.learning_rate) * ((e.decay ? double(s.weight_decay) : 0) * w[k] + mhat / (std::sqrt(vhat) + double(s.epsilon)));
+        const double decay = e.decay ? double(s.weight_decay) : 0;
+        w[k] -= double(s.learning_rate) * (decay * w[k] + mhat / (std::sqrt(vhat) + double(s.epsilon)));
       }
     // steps of 1e-2 in fp32 on weights of size 1; tiny gradients have a rounded m / sqrt(v)
     expect_close(trainer.values(), w.data(), layout.total, 2e-6, 2e-6, "weights after step " + std::to_string(step));
@@ -303,7 +313,8 @@ RR_TEST("train: a two-armed bandit finds the better arm under every estimator an
         uint64_t stream = uint64_t(step) * 100;
         for (GroupRequest& r : requests)
           for (SampleRequest& s : r.samples) s.stream = stream++;
-        const auto samples = generate(p.context, *p.model, {nullptr, p.adapter.get()}, requests, {choose_step()}, {}, nullptr, {});
+        const AdapterStack policy{nullptr, p.adapter.get()};
+        const auto samples = generate(p.context, *p.model, policy, requests, {choose_step()}, {}, nullptr, {});
         std::vector<PolicyGroup> groups;
         hits = 0;
         for (size_t g = 0; g < requests.size(); ++g) {
@@ -321,7 +332,8 @@ RR_TEST("train: a two-armed bandit finds the better arm under every estimator an
         PolicyGroup g{r.prompt, {}, arms};
         g.completions.push_back({{450, 3}, {1, 1}, {}, 0, 0, {}, 0});
         const PolicyResult result = trainer.accumulate_policy(p.context, {g}, {}, {1}, 1, {}, false, {});
-        expect(std::exp(double(result.logprobs[0])) > 0.95, "p = " + std::to_string(std::exp(double(result.logprobs[0]))));
+        const double probability = std::exp(double(result.logprobs[0]));
+        expect(probability > 0.95, "p = " + std::to_string(probability));
       }
     }
 }
