@@ -36,7 +36,7 @@ const data = z.strictObject({
 
 const prompt = z.strictObject({
   max_words: key(count(5).default(150), 'Word limit stated in the prompt; small models need far less.', { unit: 'words', symbol: 'W' }),
-  wording: key(z.enum(['auto', 'standard', 'short']).default('auto'), 'short asks the same in fewer tokens; auto takes it up to 80 words.'),
+  wording: key(z.enum(['auto', 'standard', 'short', 'compact']).default('auto'), 'short asks the same in fewer tokens; auto takes it up to 80 words; compact is little more than the lists, for models pre-trained on it.'),
 }).prefault({})
 
 const model = z.strictObject({

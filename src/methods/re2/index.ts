@@ -13,12 +13,15 @@ import type { AnswerForm, Method, PromptMode } from '../method.js'
 import { defaultThresholds, type GatePhrases, type GateThresholds, traceGates } from './gates.js'
 import { parseResponse } from './parse.js'
 
-export type Wording = 'standard' | 'short'
+export type Wording = 'standard' | 'short' | 'compact'
 
 export interface Re2Options {
   /** Word limit stated in the prompt (W). */
   readonly maxWords: number
-  /** short: the same requests in fewer tokens; the default up to 80 words. */
+  /**
+   * short: the same requests in fewer tokens; the default up to 80 words. compact: little more than the lists, for a
+   * model that was pre-trained on it.
+   */
   readonly wording?: Wording
   readonly gates?: Partial<GateThresholds>
 }
@@ -29,6 +32,15 @@ export const re2Form: AnswerForm = {
   thinkOpen: '<think>\n',
   thinkClose: '\n</think>',
   answerOpen: '\n<answer>',
+  answerClose: '</answer>',
+  directOpen: '<answer>',
+}
+
+/** The same tags without line breaks around them. */
+const compactForm: AnswerForm = {
+  thinkOpen: '<think>',
+  thinkClose: '</think>',
+  answerOpen: '<answer>',
   answerClose: '</answer>',
   directOpen: '<answer>',
 }
@@ -45,7 +57,8 @@ export function re2Phrases(): GatePhrases {
 
 export function re2(options: Re2Options): Method {
   const { maxWords, wording = maxWords <= 80 ? 'short' : 'standard' } = options
-  const suffix = wording === 'short' ? '-short' : ''
+  const suffix = wording === 'standard' ? '' : `-${wording}`
+  const form = wording === 'compact' ? compactForm : re2Form
   const reason = template(`reason${suffix}`)
   const direct = template(`direct${suffix}`)
   const hint = template(`hint${suffix}`)
@@ -53,17 +66,17 @@ export function re2(options: Re2Options): Method {
   const gatePhrases = re2Phrases()
   return {
     name: 're2',
-    form: re2Form,
+    form,
     prompt: (dataset, instance, mode) => {
       const values = {
-        ...sharedValues(dataset, instance),
+        ...sharedValues(dataset, instance, wording),
         words: String(maxWords),
         note: note(hint, dataset, instance, mode),
       }
       return fillTemplate(mode === 'direct' ? direct : reason, values)
     },
     parse: parseResponse,
-    response: (reasoning, title) => responseParts(reasoning, title),
+    response: (reasoning, title) => responseParts(form, reasoning, title),
     gates: (dataset, instance, response, pass) =>
       traceGates(
         dataset,
@@ -77,8 +90,12 @@ export function re2(options: Re2Options): Method {
 }
 
 /** Each part is encoded on its own, so the boundaries of tags, reasoning and title are boundaries of tokens. */
-function responseParts(reasoning: PromptPart | null, title: PromptPart): readonly PromptPart[] {
-  const { thinkOpen, thinkClose, answerOpen, answerClose, directOpen } = re2Form
+function responseParts(
+  form: AnswerForm,
+  reasoning: PromptPart | null,
+  title: PromptPart,
+): readonly PromptPart[] {
+  const { thinkOpen, thinkClose, answerOpen, answerClose, directOpen } = form
   if (reasoning === null) return [directOpen, title, answerClose]
   return [thinkOpen, reasoning, thinkClose, answerOpen, title, answerClose]
 }
@@ -86,6 +103,7 @@ function responseParts(reasoning: PromptPart | null, title: PromptPart): readonl
 function sharedValues(
   dataset: Dataset,
   instance: Instance,
+  wording: Wording,
 ): Record<string, PromptPart | readonly PromptPart[]> {
   const noun = plainNoun(dataset.noun)
   const title = (item: number): PromptPart => {
@@ -93,18 +111,17 @@ function sharedValues(
     if (!found) throw new RangeError(`instance ${instance.id} names item ${item} of ${dataset.items.length}`)
     return found.title
   }
-  const candidates: PromptPart[] =
-    instance.candidates.length === 0
-      ? []
-      : [
-          `Choose from these ${instance.candidates.length} ${plural(noun)}:\n`,
-          ...lineParts(instance.candidates.map((item) => ['- ', title(item)])),
-        ]
+  const compact = wording === 'compact'
+  const listed = lineParts(instance.candidates.map((item) => ['- ', title(item)]))
+  const heading = compact ? [] : [`Choose from these ${instance.candidates.length} ${plural(noun)}:\n`]
+  const candidates: PromptPart[] = instance.candidates.length === 0 ? [] : [...heading, ...listed]
   return {
     noun,
     nouns: plural(noun),
     Nouns: capitalised(plural(noun)),
-    history: lineParts(instance.history.map((item, position) => [`${position + 1}. `, title(item)])),
+    history: lineParts(
+      instance.history.map((item, position) => [compact ? '+ ' : `${position + 1}. `, title(item)]),
+    ),
     candidates,
   }
 }
