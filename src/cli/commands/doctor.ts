@@ -1,12 +1,12 @@
 /**
  * doctor: can this machine run reasonrec? Versions, instruction set, devices, optional libraries, and a self
- * test: a tiny random model samples a row, and the log-probs of scoring that row must equal the sampled ones.
+ * test: a tiny random model samples a row, and training must see the log-probs that sampling saw, to the bit.
  */
 
 import { createRequire } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { engineInfo, generate, Model, type NativeModelConfig, ReasonrecError, sequenceLogprobs } from '../../engine/index.js'
+import { Adapter, engineInfo, generate, Model, type NativeModelConfig, type PolicyLossConfig, ReasonrecError, Trainer } from '../../engine/index.js'
 import { type CommonArguments, commonOptions } from '../options.js'
 import { printJson } from '../running.js'
 
@@ -33,6 +33,18 @@ const tiny: NativeModelConfig = {
   oBias: false,
   mlpBias: false,
   qkNorm: false,
+}
+
+const lossOff: PolicyLossConfig = {
+  loss: 'reinforce',
+  clipLow: 0,
+  clipHigh: 0,
+  dualClip: 0,
+  aggregation: 'token_mean',
+  maxLength: 0,
+  kl: 'k3',
+  beta: 0,
+  entropyBonus: 0,
 }
 
 export const doctorCommand: CommandModule<object, CommonArguments> = {
@@ -78,12 +90,16 @@ async function selfTest(): Promise<SelfTest> {
   const script = [{ kind: 'free', maxNew: 16, sampling: { temperature: 1 } }] as const
   const [[sample] = []] = await generate(model, {}, [{ prompt, samples: [{ stream: 1n }] }], script, { seed: 1n, maxRows: 4 })
   if (!sample) return { passed: false, detail: 'nothing was sampled' }
-  const { logprobs } = await sequenceLogprobs(model, {}, [[...prompt, ...sample.tokens]])
-  const scored = logprobs[0]!.subarray(prompt.length - 1)
-  const differing = sample.logprobs.filter((value, index) => value !== scored[index]).length
+  const adapter = await Adapter.create(model, { rank: 2, alpha: 4, targets: ['q_proj'] }, 3n)
+  const trainer = await Trainer.forAdapter(model, { adapter, tokenBudget: 256 })
+  const ones = new Uint8Array(sample.tokens.length).fill(1)
+  const completion = { ids: sample.tokens, mask: ones, oldLogprobs: sample.logprobs, advantage: 0 }
+  const options = { temperature: 1, reference: {}, gradients: false }
+  const { logprobs } = await trainer.accumulatePolicy([{ prompt, completions: [completion] }], lossOff, Float64Array.of(1), options)
+  const differing = sample.logprobs.filter((value, index) => value !== logprobs[index]).length
   return differing === 0
-    ? { passed: true, detail: `${sample.logprobs.length} sampled log-probs equal the scored ones to the bit` }
-    : { passed: false, detail: `${differing} of ${sample.logprobs.length} sampled log-probs differ from the scored ones` }
+    ? { passed: true, detail: `${sample.logprobs.length} sampled log-probs equal the trained ones to the bit` }
+    : { passed: false, detail: `${differing} of ${sample.logprobs.length} sampled log-probs differ from the trained ones` }
 }
 
 interface Library {
