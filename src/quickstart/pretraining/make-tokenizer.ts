@@ -1,0 +1,172 @@
+/**
+ * Writes src/quickstart/model/{tokenizer,tokenizer_config,config,generation_config}.json.
+ *   npx tsx src/quickstart/pretraining/make-tokenizer.ts
+ * Byte-level BPE learnt by the `tokenizers` package from the embedded catalogue's words and the fixed words of
+ * the texts (texts.ts, the compact prompts), each as it stands in a text: title words at the start of a piece,
+ * everything else behind a blank. The list marks "\n+ " and "\n- " are pieces of their own, so a title costs three
+ * tokens in a list. The four tags of the response form and the end token are added tokens.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makers, moods, themes, titleWords } from '../catalogue-words.js'
+import { embeddedModelFolder } from '../embedded.js'
+
+interface LearnedBpe {
+  readonly model: {
+    readonly vocab: Readonly<Record<string, number>>
+    readonly merges: readonly (string | readonly [string, string])[]
+  }
+}
+
+interface TokenizersPackage {
+  readonly Tokenizer: { fromString(json: string): { train(files: string[]): void; save(path: string): void } }
+}
+
+const special = ['<|end|>', '<think>', '</think>', '<answer>', '</answer>']
+// The list marks are pieces of their own, and so is a blank line.
+const pieces = '\\n[+-] |\\n+| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+'
+const folder = `${embeddedModelFolder()}/`
+
+/** The package reads line by line, so pieces that begin with a line break are merged by hand: "\n\n", "\n+ ", "\n- ". */
+const marks = [
+  ['Ċ', 'Ċ'],
+  ['Ċ', '+'],
+  ['Ċ+', 'Ġ'],
+  ['Ċ', '-'],
+  ['Ċ-', 'Ġ'],
+] as const
+
+/** Words at the start of a piece, and behind a blank. */
+function corpus(): string {
+  const starting = [
+    ...titleWords,
+    'history',
+    'choose',
+    'explain',
+    'name',
+    'next',
+    'common',
+    'likes',
+    'and',
+    'so',
+  ]
+  const following = [...themes, ...makers, ...moods, 'is', 'common']
+  const lines = [...starting, ...following.map((word) => `: ${word}`)]
+  return `${lines.join('\n')}\nx, x: x. x`
+}
+
+/** Printable stand-in of every byte, as in GPT-2: Latin-1 where it shows, U+0100 onwards elsewhere. */
+function byteAlphabet(): string[] {
+  let next = 0x100
+  return Array.from({ length: 256 }, (_, byte) => {
+    const shows = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
+    return String.fromCodePoint(shows ? byte : next++)
+  })
+}
+
+function tokenizerJson(
+  vocab: Readonly<Record<string, number>>,
+  merges: LearnedBpe['model']['merges'],
+): object {
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: special
+      .map((content) => ({
+        id: vocab[content],
+        content,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: true,
+      }))
+      .filter(({ id }) => id !== undefined),
+    normalizer: null,
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Split', pattern: { Regex: pieces }, behavior: 'Isolated', invert: false },
+        byteLevel,
+      ],
+    },
+    post_processor: null,
+    decoder: byteLevel,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges,
+    },
+  }
+}
+
+/** Merges in the order they were learnt. */
+function learn(text: string): (readonly [string, string])[] {
+  const { Tokenizer } = createRequire(import.meta.url)('tokenizers') as TokenizersPackage
+  const scratch = mkdtempSync(join(tmpdir(), 'embedded-tokenizer-'))
+  const [file, learned] = [join(scratch, 'words.txt'), join(scratch, 'learned.json')]
+  writeFileSync(file, text)
+  const tokenizer = Tokenizer.fromString(JSON.stringify(tokenizerJson({}, [])))
+  tokenizer.train([file])
+  tokenizer.save(learned)
+  const { model } = createRequire(import.meta.url)(learned) as LearnedBpe
+  rmSync(scratch, { recursive: true })
+  return model.merges.map((merge) =>
+    typeof merge === 'string' ? (merge.split(' ') as [string, string]) : merge,
+  )
+}
+
+function write(name: string, value: unknown): void {
+  writeFileSync(`${folder}${name}`, `${JSON.stringify(value, null, 1)}\n`)
+}
+
+const merges = [...learn(corpus()), ...marks]
+const vocabulary = [...special, ...byteAlphabet().sort(), ...merges.map(([left, right]) => left + right)]
+if (new Set(vocabulary).size !== vocabulary.length) throw new Error('two merges give the same entry')
+// A multiple of 16 suits the kernels; the entries above the tokenizer's own are never learnt.
+const rows = Math.ceil(vocabulary.length / 16) * 16
+write('tokenizer.json', tokenizerJson(Object.fromEntries(vocabulary.map((token, id) => [token, id])), merges))
+write('tokenizer_config.json', {
+  tokenizer_class: 'PreTrainedTokenizerFast',
+  bos_token: null,
+  eos_token: special[0],
+  pad_token: special[0],
+  clean_up_tokenization_spaces: false,
+  model_max_length: 512,
+})
+write('config.json', {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_size: 128,
+  intermediate_size: 384,
+  num_hidden_layers: 4,
+  num_attention_heads: 4,
+  num_key_value_heads: 4,
+  head_dim: 32,
+  vocab_size: rows,
+  max_position_embeddings: 512,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  rope_scaling: null,
+  tie_word_embeddings: true,
+  attention_bias: false,
+  mlp_bias: false,
+  hidden_act: 'silu',
+  bos_token_id: null,
+  eos_token_id: 0,
+  torch_dtype: 'bfloat16',
+})
+write('generation_config.json', { eos_token_id: 0, pad_token_id: 0 })
+process.stdout.write(`${vocabulary.length} entries, ${merges.length} merges\n`)

@@ -1,0 +1,129 @@
+/**
+ * Pre-trains the embedded model from random weights with the project's own engine, every weight trained:
+ *   npm run pretrain:quickstart -- --out FOLDER [--scale 0.1] [--threads 2]
+ * Writes FOLDER/model.safetensors (bf16, what src/quickstart/model holds), model-fp32.safetensors and log.jsonl, and
+ * prints the sha256 of the weights. A pure function of recipe.ts and the tokenizer: the same hash on every run on
+ * one kind of machine, whatever the number of threads.
+ */
+
+import { createHash } from 'node:crypto'
+import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { seeded } from '../../data/random.js'
+import { engineInfo, Model, readModelConfig, setThreads, Trainer } from '../../engine/index.js'
+import { re2 } from '../../methods/re2/index.js'
+import { Encoding } from '../../phases/encoding.js'
+import { Tokenizer } from '../../prompts/tokenizer.js'
+import { catalogueDataset } from '../dataset.js'
+import { embeddedModelFolder } from '../embedded.js'
+import { World, worldSeed } from '../world.js'
+import { writeBfloat16 } from './bfloat16.js'
+import { Shelves } from './draws.js'
+import { probeForm } from './probes.js'
+import { initialDeviation, optimiser, pretrainingSeed, type Stage, scaled, stageRate } from './recipe.js'
+import { PretrainingTexts, type WeighedText } from './texts.js'
+
+const { values: options } = parseArgs({
+  options: {
+    out: { type: 'string' },
+    scale: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '2' },
+  },
+})
+const out = options.out
+if (out === undefined) throw new Error('give --out FOLDER')
+mkdirSync(out, { recursive: true })
+const logFile = join(out, 'log.jsonl')
+rmSync(logFile, { force: true })
+const log = (line: object): void => {
+  appendFileSync(logFile, `${JSON.stringify(line)}\n`)
+  process.stderr.write(`${JSON.stringify(line)}\n`)
+}
+
+await setThreads(Number(options.threads))
+const world = new World(worldSeed)
+const dataset = catalogueDataset(world)
+const tokenizer = await Tokenizer.open(embeddedModelFolder())
+const encoding = new Encoding(dataset, re2({ maxWords: 30, wording: 'compact' }), tokenizer)
+const texts = new PretrainingTexts(dataset, world, encoding)
+const shelves = new Shelves(world.items)
+const model = await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, initialDeviation)
+const trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
+const seed = Number(pretrainingSeed)
+const began = performance.now()
+let total = 0
+
+log({
+  isa: engineInfo().isa,
+  parameters: model.parameters,
+  world: worldSeed,
+  seed,
+  scale: Number(options.scale),
+})
+for (const stage of scaled(Number(options.scale))) await train(stage)
+const [fp32, bf16] = [join(out, 'model-fp32.safetensors'), join(out, 'model.safetensors')]
+await model.save(fp32)
+writeBfloat16(fp32, bf16)
+const { user, system } = process.cpuUsage()
+log({
+  tokens: total,
+  seconds: Math.round((performance.now() - began) / 1000),
+  cpu_seconds: Math.round((user + system) / 1e6),
+  sha256_fp32: sha256(fp32),
+  sha256: sha256(bf16),
+})
+
+async function train(stage: Stage): Promise<void> {
+  for (let step = 0; step < stage.steps; step++) {
+    const random = seeded(seed, stage.name, step)
+    const sequences: WeighedText[] = [
+      ...Array.from({ length: stage.skills }, () => texts.skills(stage.mixture, random)),
+      ...Array.from({ length: stage.form }, () =>
+        texts.form(stage.mixture, random.float() < stage.direct, random),
+      ),
+    ]
+    const learnt = sequences.reduce(
+      (sum, { weights }) => sum + weights.reduce((own, weight) => own + weight, 0),
+      0,
+    )
+    const { loss, rows } = await trainer.accumulateSft(sequences, learnt)
+    const learningRate = stageRate(stage, step)
+    const gradNorm = await trainer.apply({ ...optimiser, learningRate })
+    total += rows
+    const last = step + 1 === stage.steps
+    if ((step + 1) % 50 === 0 || last) {
+      log({
+        stage: stage.name,
+        step: step + 1,
+        loss: round(loss),
+        grad_norm: round(gradNorm),
+        lr: learningRate,
+        tokens: total,
+        seconds: Math.round((performance.now() - began) / 1000),
+      })
+    }
+    if (stage.form > 0 && ((step + 1) % 300 === 0 || last)) {
+      log({
+        probe: 'form',
+        step: step + 1,
+        ...(await probeForm(
+          model,
+          dataset,
+          encoding,
+          shelves,
+          seeded(seed, 'probe', step),
+          last ? 400 : 200,
+        )),
+      })
+    }
+  }
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(5))
+}
+
+function sha256(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
+}
