@@ -59,8 +59,8 @@ export class PretrainingTexts {
   skills(mixture: TextMixture, random: Random): WeighedText {
     const [facts, common] = mixture.skills
     const draw = random.float()
-    if (draw < facts) return this.packed(random, () => this.fact(random))
-    if (draw < facts + common) return this.packed(random, () => this.common(random))
+    if (draw < facts) return this.packed(() => this.fact(random))
+    if (draw < facts + common) return this.packed(() => this.common(random))
     return this.lookUp(mixture, random)
   }
 
@@ -141,7 +141,7 @@ export class PretrainingTexts {
     return concatenated(sequence)
   }
 
-  private packed(random: Random, next: () => WeighedText): WeighedText {
+  private packed(next: () => WeighedText): WeighedText {
     const texts = [next()]
     let length = texts[0]?.ids.length ?? 0
     for (let text = next(); length + text.ids.length <= skillTokens; text = next()) {
