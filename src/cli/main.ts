@@ -35,7 +35,9 @@ async function main(): Promise<void> {
     .strict()
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? new ReasonrecError('RR_USAGE', message ?? 'wrong usage', { remedy: 'see reasonrec --help' })
+      throw (
+        error ?? new ReasonrecError('RR_USAGE', message ?? 'wrong usage', { remedy: 'see reasonrec --help' })
+      )
     })
     .parseAsync()
 }
@@ -46,7 +48,10 @@ function fail(error: unknown): void {
     process.exitCode = error.exitStatus
     return
   }
-  const line = error instanceof ReasonrecError ? error.toLine() : `RR_INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+  const line =
+    error instanceof ReasonrecError
+      ? error.toLine()
+      : `RR_INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
   process.stderr.write(`${withoutControls(line)}\n`)
   process.exitCode = exitStatus(error)
 }

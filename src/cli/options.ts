@@ -24,12 +24,29 @@ export interface RunArguments extends CommonArguments {
 
 export function commonOptions<T>(parser: Argv<T>) {
   return parser
-    .option('json', { type: 'boolean', default: false, describe: 'One JSON object last on stdout; everything else goes to stderr' })
+    .option('json', {
+      type: 'boolean',
+      default: false,
+      describe: 'One JSON object last on stdout; everything else goes to stderr',
+    })
     .option('seed', { type: 'number', describe: 'Seed of everything random' })
-    .option('threads', { type: 'number', describe: 'CPU threads (0: all cores); results do not depend on it' })
-    .option('device', { choices: ['auto', 'cpu', 'cuda'] as const, default: 'auto' as const, describe: 'Where to compute' })
+    .option('threads', {
+      type: 'number',
+      describe: 'CPU threads (0: all cores); results do not depend on it',
+    })
+    .option('device', {
+      choices: ['auto', 'cpu', 'cuda'] as const,
+      default: 'auto' as const,
+      describe: 'Where to compute',
+    })
     .option('config', { type: 'string', requiresArg: true, describe: 'YAML file with configuration keys' })
-    .option('set', { type: 'string', array: true, requiresArg: true, nargs: 1, describe: 'One key: --set rl.steps=30 (repeatable)' })
+    .option('set', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      nargs: 1,
+      describe: 'One key: --set rl.steps=30 (repeatable)',
+    })
     .option('out', { type: 'string', requiresArg: true, describe: 'Folder of the run' })
 }
 

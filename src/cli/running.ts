@@ -3,14 +3,14 @@
  * lock, and the end: one JSON object or tables on stdout.
  */
 
-import { isInterruption, Interrupted, watchInterrupts } from '../phases/interrupt.js'
+import { methodSteps } from '../methods/registry.js'
+import type { Watcher } from '../methods/session.js'
 import type { PhaseContext } from '../phases/context.js'
+import { Interrupted, isInterruption, watchInterrupts } from '../phases/interrupt.js'
 import type { MethodSteps } from '../phases/pipeline.js'
 import { runStages } from '../phases/pipeline.js'
 import type { ProgressSink } from '../phases/progress.js'
 import type { RunSummary, SampleLine } from '../phases/run-record.js'
-import { methodSteps } from '../methods/registry.js'
-import type { Watcher } from '../methods/session.js'
 import { terminalProgress } from '../report/progress.js'
 import { renderSample } from '../report/sample.js'
 import { renderDifferences, renderTable } from '../report/table.js'
@@ -27,7 +27,10 @@ export class Stopped extends Error {
 }
 
 /** Opens a run with `open`, does its stages, prints. */
-export async function runToEnd(open: (watcher: Watcher) => Promise<PhaseContext>, json: boolean): Promise<void> {
+export async function runToEnd(
+  open: (watcher: Watcher) => Promise<PhaseContext>,
+  json: boolean,
+): Promise<void> {
   const signals = watchInterrupts((name) => note(`${name}: saving; once more to leave at once`))
   const shown = watcherOf(signals.signal)
   let context: PhaseContext | null = null
@@ -48,7 +51,9 @@ export async function runToEnd(open: (watcher: Watcher) => Promise<PhaseContext>
 
 function stopped(signal: AbortSignal, context: PhaseContext | null): Stopped {
   const reason = signal.reason instanceof Interrupted ? signal.reason : new Interrupted('SIGINT')
-  const what = context ? `saved; resume with: reasonrec resume ${context.run.path}` : 'nothing was written yet'
+  const what = context
+    ? `saved; resume with: reasonrec resume ${context.run.path}`
+    : 'nothing was written yet'
   return new Stopped(`interrupted by ${reason.signal}; ${what}`, reason.exitStatus)
 }
 
@@ -71,13 +76,23 @@ function watcherOf(signal: AbortSignal): Watcher {
       showLast()
     },
   }
-  return { progress, signal, onSample: (sample) => { last = sample } }
+  return {
+    progress,
+    signal,
+    onSample: (sample) => {
+      last = sample
+    },
+  }
 }
 
 function printSummary(summary: RunSummary, json: boolean): void {
-  if (json) return printJson(summary)
+  if (json) {
+    printJson(summary)
+    return
+  }
   process.stdout.write(`${renderTable(summary.table)}\n`)
-  if (summary.differences && summary.differences.length > 0) process.stdout.write(`${renderDifferences(summary.differences)}\n`)
+  if (summary.differences && summary.differences.length > 0)
+    process.stdout.write(`${renderDifferences(summary.differences)}\n`)
   process.stdout.write(`adapter  ${summary.adapter}\nreport   ${summary.report}\nrun      ${summary.run}\n`)
 }
 

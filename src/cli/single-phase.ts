@@ -5,7 +5,7 @@ import { ReasonrecError } from '../engine/index.js'
 import { createRun, openRun } from '../methods/session.js'
 import { isRunDirectory } from '../phases/run-directory.js'
 import type { Phase } from '../phases/run-record.js'
-import { configOf, namesConfig, requireOut, type RunArguments, runOptions } from './options.js'
+import { configOf, namesConfig, type RunArguments, requireOut, runOptions } from './options.js'
 import { runToEnd } from './running.js'
 
 export function phaseCommand(phase: Phase, describe: string): CommandModule<object, RunArguments> {
@@ -22,7 +22,8 @@ export function phaseCommand(phase: Phase, describe: string): CommandModule<obje
       }
       await runToEnd(async (watcher) => {
         const context = await openRun(out, watcher)
-        if (namesConfig(args)) requireSameConfig(context.run.loaded.hash, args, out, () => context.run.close())
+        if (namesConfig(args))
+          requireSameConfig(context.run.loaded.hash, args, out, () => context.run.close())
         context.run.addToPlan(phase)
         return context
       }, args.json)

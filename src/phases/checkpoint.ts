@@ -5,7 +5,16 @@
  * (quarantine-...) saying why.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, statfsSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
 import { fsyncPath, sha256File, writeDurably } from './files.js'
@@ -40,10 +49,14 @@ export class CheckpointStore {
   private failures = 0
 
   /** `warn` is told about a save that failed and about a checkpoint that was moved aside. */
-  constructor(directory: string, private readonly warn: (text: string) => void) {
+  constructor(
+    directory: string,
+    private readonly warn: (text: string) => void,
+  ) {
     this.directory = directory
     mkdirSync(directory, { recursive: true })
-    for (const name of readdirSync(directory)) if (name.startsWith('.tmp-')) rmSync(join(directory, name), { recursive: true, force: true })
+    for (const name of readdirSync(directory))
+      if (name.startsWith('.tmp-')) rmSync(join(directory, name), { recursive: true, force: true })
   }
 
   /**
@@ -63,12 +76,19 @@ export class CheckpointStore {
       this.failures++
       const got = error instanceof Error ? error.message : String(error)
       if (this.failures >= 3) {
-        throw new ReasonrecError('RR_OUTPUT_WRITE', `three checkpoints in a row could not be written to ${this.directory}`, {
-          got: `${got}; ${freeBytes(this.directory)}`,
-          remedy: 'free space, then continue with: reasonrec resume',
-        }, { cause: error })
+        throw new ReasonrecError(
+          'RR_OUTPUT_WRITE',
+          `three checkpoints in a row could not be written to ${this.directory}`,
+          {
+            got: `${got}; ${freeBytes(this.directory)}`,
+            remedy: 'free space, then continue with: reasonrec resume',
+          },
+          { cause: error },
+        )
       }
-      this.warn(`checkpoint ${state.step} not written to ${this.directory} (${got}; ${freeBytes(this.directory)}); training goes on`)
+      this.warn(
+        `checkpoint ${state.step} not written to ${this.directory} (${got}; ${freeBytes(this.directory)}); training goes on`,
+      )
       return
     }
     this.prune()
@@ -79,7 +99,8 @@ export class CheckpointStore {
     for (const name of this.names().reverse()) {
       const path = join(this.directory, name)
       const problem = verify(path)
-      if (problem === null) return { path, state: JSON.parse(readFileSync(join(path, stateName), 'utf8')) as CheckpointState }
+      if (problem === null)
+        return { path, state: JSON.parse(readFileSync(join(path, stateName), 'utf8')) as CheckpointState }
       const aside = join(this.directory, `quarantine-${name}-${process.pid}`)
       renameSync(path, aside)
       this.warn(`checkpoint ${name} is damaged (${problem}); moved to ${aside}, the one before it is used`)
@@ -103,12 +124,15 @@ export class CheckpointStore {
   }
 
   private prune(): void {
-    for (const name of this.names().slice(0, -kept)) rmSync(join(this.directory, name), { recursive: true, force: true })
+    for (const name of this.names().slice(0, -kept))
+      rmSync(join(this.directory, name), { recursive: true, force: true })
   }
 
   /** Oldest first. */
   private names(): string[] {
-    return readdirSync(this.directory).filter((name) => /^step-\d{8}$/.test(name)).sort()
+    return readdirSync(this.directory)
+      .filter((name) => /^step-\d{8}$/.test(name))
+      .sort()
   }
 }
 

@@ -1,13 +1,17 @@
 /** Counts of Reasoning Collection, a pure function of the traces: the same after a resume. */
 
+import type { Instance } from '../data/types.js'
 import { trainCounts } from '../eval/baselines/baseline.js'
 import { targetDeciles } from '../eval/popularity.js'
-import type { Instance } from '../data/types.js'
 import type { Trace } from '../methods/method.js'
 import type { PhaseContext } from './context.js'
 import type { CollectSummary } from './run-record.js'
 
-export function collectSummary(context: PhaseContext, instances: readonly Instance[], traces: readonly Trace[]): CollectSummary {
+export function collectSummary(
+  context: PhaseContext,
+  instances: readonly Instance[],
+  traces: readonly Trace[],
+): CollectSummary {
   const kept = traces.filter((trace) => trace.kept)
   const from = (source: Trace['source']): Trace[] => kept.filter((trace) => trace.source === source)
   const counts = trainCounts(context.dataset)
@@ -32,7 +36,10 @@ export function collectSummary(context: PhaseContext, instances: readonly Instan
 }
 
 /** Each rejected sample counts for the first gate it failed, so that the counts add up. */
-function rejections(traces: readonly Trace[], counted: ReadonlySet<string>): Record<string, Record<string, number>> {
+function rejections(
+  traces: readonly Trace[],
+  counted: ReadonlySet<string>,
+): Record<string, Record<string, number>> {
   const byPass: Record<string, Record<string, number>> = {}
   for (const { source, gates } of traces) {
     const failed = gates.find(({ gate, passed }) => !passed && (counted.has(gate) || gate === 'G9'))

@@ -39,7 +39,9 @@ interface Collection {
 
 export async function collect(context: PhaseContext, method: CollectMethod): Promise<CollectSummary> {
   const { config, run, progress } = context
-  const instances = collectInstances(context.dataset, config).map((instance) => shownInstance(context.dataset, instance, 0))
+  const instances = collectInstances(context.dataset, config).map((instance) =>
+    shownInstance(context.dataset, instance, 0),
+  )
   if (!run.isDone('collect')) {
     const chunks = Math.ceil(instances.length / config.collect.chunk)
     const { next } = run.begin('collect')
@@ -57,7 +59,10 @@ export async function collect(context: PhaseContext, method: CollectMethod): Pro
       throw error
     }
     progress.end()
-    writeDurably(run.file(collectSummaryFile), `${JSON.stringify(collectSummary(context, instances, traces), null, 1)}\n`)
+    writeDurably(
+      run.file(collectSummaryFile),
+      `${JSON.stringify(collectSummary(context, instances, traces), null, 1)}\n`,
+    )
     run.finish('collect')
   }
   return collectSummary(context, instances, readTraces(run))
@@ -76,9 +81,10 @@ async function collectChunk(context: PhaseContext, collection: Collection, chunk
   const began = performance.now()
   const { instances: all, traces } = collection
   const instances = all.slice(chunk * config.collect.chunk, (chunk + 1) * config.collect.chunk)
-  const written = config.collect.regime === 'builtin'
-    ? await builtinTraces(context, collection, instances)
-    : await selfTraces(context, collection, instances, chunk)
+  const written =
+    config.collect.regime === 'builtin'
+      ? await builtinTraces(context, collection, instances)
+      : await selfTraces(context, collection, instances, chunk)
   const tokens = written.reduce((sum, trace) => sum + trace.tokens, 0)
   store(context, written, traces)
   run.metrics({
@@ -93,7 +99,12 @@ async function collectChunk(context: PhaseContext, collection: Collection, chunk
 }
 
 /** Passes A and B of the model itself. */
-async function selfTraces(context: PhaseContext, collection: Collection, instances: readonly Instance[], chunk: number): Promise<Trace[]> {
+async function selfTraces(
+  context: PhaseContext,
+  collection: Collection,
+  instances: readonly Instance[],
+  chunk: number,
+): Promise<Trace[]> {
   const free = await sampled(context, collection, instances, 'A', chunk)
   const missed = instances.filter(({ id }) => !free.some((trace) => trace.instance === id && trace.kept))
   const hinted = await sampled(context, collection, missed, 'B', chunk)
@@ -139,11 +150,21 @@ async function sampled(
 }
 
 /** Pass C: the teacher is shown the true item privately; one text an instance, and its gates decide. */
-async function builtinTraces(context: PhaseContext, { builtin }: Collection, instances: readonly Instance[]): Promise<Trace[]> {
+async function builtinTraces(
+  context: PhaseContext,
+  { builtin }: Collection,
+  instances: readonly Instance[],
+): Promise<Trace[]> {
   const proposals = await builtin.propose(instances, { hinted: true, count: 1 })
   return instances.flatMap((instance, index) =>
     (proposals[index] ?? []).map(({ text, stream, temperature, tokens }) =>
-      judged(context, instance, text, { pass: 'C', generator: builtin.name, temperature, stream, tokens: tokens ?? 0 }),
+      judged(context, instance, text, {
+        pass: 'C',
+        generator: builtin.name,
+        temperature,
+        stream,
+        tokens: tokens ?? 0,
+      }),
     ),
   )
 }
@@ -154,19 +175,31 @@ async function fill(context: PhaseContext, collection: Collection): Promise<void
   const { collect: settings, seed } = context.config
   const kept = traces.filter((trace) => trace.kept)
   const answered = new Set(kept.map(({ instance }) => instance))
-  const few = kept.length < settings.fill_below || answered.size < settings.fill_below_share * instances.length
+  const few =
+    kept.length < settings.fill_below || answered.size < settings.fill_below_share * instances.length
   const wanted = settings.fill_to - kept.length
   if (settings.fill === 'none' || settings.regime === 'builtin' || !few || wanted <= 0) return
-  const open = hashOrder(instances.filter(({ id }) => !answered.has(id)), ({ id }) => id, seed, 'fill')
+  const open = hashOrder(
+    instances.filter(({ id }) => !answered.has(id)),
+    ({ id }) => id,
+    seed,
+    'fill',
+  )
   const written: Trace[] = []
-  for (let at = 0; at < open.length && written.filter((trace) => trace.kept).length < wanted; at += settings.chunk) {
+  for (
+    let at = 0;
+    at < open.length && written.filter((trace) => trace.kept).length < wanted;
+    at += settings.chunk
+  ) {
     context.signal.throwIfAborted()
     written.push(...(await builtinTraces(context, collection, open.slice(at, at + settings.chunk))))
   }
   store(context, surplusDropped(written, wanted), traces)
   const filled = traces.filter((trace) => trace.kept && trace.generator === builtin.name).length
   const total = traces.filter((trace) => trace.kept).length
-  context.progress.note(`the model itself kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`)
+  context.progress.note(
+    `the model itself kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`,
+  )
 }
 
 /** The last chunk may have passed the mark. */
@@ -200,7 +233,13 @@ function show(context: PhaseContext, trace: Trace): void {
   })
 }
 
-function counts(traces: readonly Trace[]): { sampled: number; kept_a: number; kept_b: number; kept_c: number } {
-  const kept = (source: Trace['source']): number => traces.filter((trace) => trace.kept && trace.source === source).length
+function counts(traces: readonly Trace[]): {
+  sampled: number
+  kept_a: number
+  kept_b: number
+  kept_c: number
+} {
+  const kept = (source: Trace['source']): number =>
+    traces.filter((trace) => trace.kept && trace.source === source).length
   return { sampled: traces.length, kept_a: kept('A'), kept_b: kept('B'), kept_c: kept('C') }
 }

@@ -13,9 +13,9 @@ import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
 import { type ModelMode, type Prediction, predict, ranking } from './predictions.js'
 import { titlesOf } from './responses.js'
+import { outcomesOf } from './result-table.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
-import { outcomesOf } from './result-table.js'
 
 export interface PredictionLine extends Prediction {
   readonly row: RowId
@@ -45,7 +45,12 @@ export async function evaluate(context: PhaseContext): Promise<void> {
       context.signal.throwIfAborted()
       const task = tasks[Math.floor(unit / chunks)] as Task
       const place = unit % chunks
-      const tokens = await evaluateChunk(context, task, instances.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk), place === 0)
+      const tokens = await evaluateChunk(
+        context,
+        task,
+        instances.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk),
+        place === 0,
+      )
       if (place === chunks - 1) noteRow(context, task, instances)
       run.commit('evaluate', unit + 1)
       progress.advance(Math.min(config.eval.chunk, instances.length - place * config.eval.chunk), tokens)
@@ -66,16 +71,28 @@ async function evaluationTasks(context: PhaseContext): Promise<Task[]> {
   const models = [
     { row: 'base', after: 'base', step: 0, stage: baseStage(context) },
     { row: 'imitated', after: 'imitate', step: 0, stage: imitated },
-    ...(internalized ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const] : []),
+    ...(internalized
+      ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const]
+      : []),
   ] as const
-  const modes: ModelMode[] = settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
+  const modes: ModelMode[] =
+    settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
   return modes.flatMap((mode) => models.map((model) => ({ ...model, mode })))
 }
 
-async function evaluateChunk(context: PhaseContext, task: Task, instances: readonly Instance[], first: boolean): Promise<number> {
+async function evaluateChunk(
+  context: PhaseContext,
+  task: Task,
+  instances: readonly Instance[],
+  first: boolean,
+): Promise<number> {
   const predictions = await predict(context, task.stage, task.mode, instances)
   predictions.forEach((prediction, index) => {
-    context.run.append('predictions', { row: task.row, mode: task.mode, ...prediction } satisfies PredictionLine)
+    context.run.append('predictions', {
+      row: task.row,
+      mode: task.mode,
+      ...prediction,
+    } satisfies PredictionLine)
     const shown = first && task.mode !== 'score' && index < context.config.report.samples
     if (shown) sample(context, task, instances[index] as Instance, prediction)
   })
@@ -103,7 +120,16 @@ function noteRow(context: PhaseContext, task: Task, instances: readonly Instance
   if (task.mode !== context.config.eval.mode) return
   const lines = readPredictions(context).filter(({ row, mode }) => row === task.row && mode === task.mode)
   const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines))
-  context.run.metrics({ phase: 'evaluate', model: task.row, after: task.after, step: task.step, hr1, hr5, ndcg5, n: lines.length })
+  context.run.metrics({
+    phase: 'evaluate',
+    model: task.row,
+    after: task.after,
+    step: task.step,
+    hr1,
+    hr5,
+    ndcg5,
+    n: lines.length,
+  })
 }
 
 export function readPredictions(context: PhaseContext): PredictionLine[] {

@@ -28,10 +28,17 @@ export interface Examples {
 }
 
 /** `answered`: instances that may serve as answer-only examples. */
-export function imitationExamples(context: PhaseContext, traces: readonly Trace[], answered: readonly Instance[]): Examples {
+export function imitationExamples(
+  context: PhaseContext,
+  traces: readonly Trace[],
+  answered: readonly Instance[],
+): Examples {
   const { sft, seed } = context.config
   const used = traces.slice(0, sft.instances ?? traces.length)
-  const directCount = Math.min(answered.length, Math.round((used.length * sft.direct_mix) / (1 - sft.direct_mix)))
+  const directCount = Math.min(
+    answered.length,
+    Math.round((used.length * sft.direct_mix) / (1 - sft.direct_mix)),
+  )
   const direct = hashOrder(answered, ({ id }) => id, seed, 'direct-mix').slice(0, directCount)
   const all = [
     ...used.map((trace, index) => reasonExample(context, trace, index)),
@@ -50,8 +57,16 @@ export function imitationExamples(context: PhaseContext, traces: readonly Trace[
 }
 
 function reasonExample(context: PhaseContext, trace: Trace, index: number): Example {
-  const response = context.encoding.response(untrustedPassage(trace.reasoning), trace.answerItem ?? trace.target)
-  return example(context, `${trace.instance}#${index}`, context.encoding.prompt(instanceOf(trace), 'reason'), response)
+  const response = context.encoding.response(
+    untrustedPassage(trace.reasoning),
+    trace.answerItem ?? trace.target,
+  )
+  return example(
+    context,
+    `${trace.instance}#${index}`,
+    context.encoding.prompt(instanceOf(trace), 'reason'),
+    response,
+  )
 }
 
 function directExample(context: PhaseContext, instance: Instance): Example {

@@ -4,7 +4,20 @@
  */
 
 import { createHash } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, renameSync, statSync, truncateSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
 
@@ -45,7 +58,10 @@ export function writeFailure(file: string, cause: unknown): ReasonrecError {
   return new ReasonrecError(
     'RR_OUTPUT_WRITE',
     `cannot write ${file}`,
-    { got: cause instanceof Error ? cause.message : String(cause), remedy: 'free space or choose another --out' },
+    {
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: 'free space or choose another --out',
+    },
     { cause },
   )
 }
@@ -56,7 +72,8 @@ export function sha256File(file: string): string {
   const handle = openSync(file, 'r')
   try {
     const piece = Buffer.allocUnsafe(1 << 20)
-    for (let read = readSync(handle, piece); read > 0; read = readSync(handle, piece)) hash.update(piece.subarray(0, read))
+    for (let read = readSync(handle, piece); read > 0; read = readSync(handle, piece))
+      hash.update(piece.subarray(0, read))
   } finally {
     closeSync(handle)
   }

@@ -20,7 +20,9 @@ import { validate } from './validate.js'
 export async function imitate(context: PhaseContext): Promise<void> {
   const { config, run, progress } = context
   if (run.isDone('imitate')) return
-  const answered = collectInstances(context.dataset, config).map((instance) => shownInstance(context.dataset, instance, 0))
+  const answered = collectInstances(context.dataset, config).map((instance) =>
+    shownInstance(context.dataset, instance, 0),
+  )
   const { examples, direct, overlong } = imitationExamples(context, keptTraces(run), answered)
   const plan = new BatchPlan(examples, config.seed, config.sft.batch, config.sft.epochs)
   const full = config.sft.adapter === 'full'
@@ -33,7 +35,9 @@ export async function imitate(context: PhaseContext): Promise<void> {
     saveEvery: config.sft.save_every,
   })
   progress.start('imitate', plan.steps, 'steps')
-  progress.note(`${examples.length - direct} traces and ${direct} answer-only examples; ${overlong} over-long dropped`)
+  progress.note(
+    `${examples.length - direct} traces and ${direct} answer-only examples; ${overlong} over-long dropped`,
+  )
   progress.advance(training.step, 0)
   await training.guarded(async () => {
     while (training.step < plan.steps) await imitateStep(context, training, plan, model)
@@ -43,7 +47,12 @@ export async function imitate(context: PhaseContext): Promise<void> {
   run.finish('imitate')
 }
 
-async function imitateStep(context: PhaseContext, training: Training, plan: BatchPlan, model: Model): Promise<void> {
+async function imitateStep(
+  context: PhaseContext,
+  training: Training,
+  plan: BatchPlan,
+  model: Model,
+): Promise<void> {
   const { config, run, progress, signal } = context
   const { sft } = config
   signal.throwIfAborted()
@@ -55,7 +64,11 @@ async function imitateStep(context: PhaseContext, training: Training, plan: Batc
   const { loss, rows } = await training.trainer.accumulateSft(batch, normaliser, { signal, dropout })
   const peak = sft.lr ?? (sft.adapter === 'full' ? 2e-5 : 2e-4)
   const learningRate = cosineRate(peak, step, plan.steps, Math.ceil(sft.warmup * plan.steps), sft.final_lr)
-  const { gradNorm, skipped } = await training.update(loss, { learningRate, weightDecay: sft.weight_decay, clipNorm: sft.clip_norm })
+  const { gradNorm, skipped } = await training.update(loss, {
+    learningRate,
+    weightDecay: sft.weight_decay,
+    clipNorm: sft.clip_norm,
+  })
   run.metrics({
     phase: 'imitate',
     step: step + 1,
@@ -69,29 +82,45 @@ async function imitateStep(context: PhaseContext, training: Training, plan: Batc
   })
   if (sft.valid_every > 0 && (step + 1) % sft.valid_every === 0) {
     const stage = { model, adapters: training.adapter ? { trained: training.adapter } : {} }
-    await validate(context, stage, { name: `imitate@${step + 1}`, after: 'imitate', step: step + 1, instances: sft.valid_instances })
+    await validate(context, stage, {
+      name: `imitate@${step + 1}`,
+      after: 'imitate',
+      step: step + 1,
+      instances: sft.valid_instances,
+    })
   }
-  await training.stepDone(plan.steps, skipped, batch.map(({ id }: Example) => id))
+  await training.stepDone(
+    plan.steps,
+    skipped,
+    batch.map(({ id }: Example) => id),
+  )
   progress.advance(1, rows)
 }
 
 function freshAdapter(context: PhaseContext): Promise<Adapter> {
   const { rank, alpha, rslora, dropout, targets } = context.config.sft
-  return Adapter.create(context.base, { rank, alpha, rslora, dropout, targets }, derivedSeed(context.config.seed, 'imitation adapter'))
+  return Adapter.create(
+    context.base,
+    { rank, alpha, rslora, dropout, targets },
+    derivedSeed(context.config.seed, 'imitation adapter'),
+  )
 }
 
 /** reference-adapter/ in PEFT's format, or a whole model folder after full-parameter training. */
 async function publish(context: PhaseContext, training: Training, model: Model): Promise<void> {
   const base = context.base.dir ?? ''
   if (training.adapter) {
-    await publishFolder(context.run.file(referenceFolder), (folder) => training.adapter!.save(folder, { baseModel: base }))
+    await publishFolder(context.run.file(referenceFolder), (folder) =>
+      training.adapter!.save(folder, { baseModel: base }),
+    )
     return
   }
   await publishFolder(context.run.file(imitatedModelFolder), async (folder) => {
     for (const name of readdirSync(base)) {
       const isText = name.endsWith('.json') && name !== 'model.safetensors.index.json'
       const isTokenizer = name.endsWith('.jinja') || name.endsWith('.txt') || name === 'tokenizer.model'
-      if ((isText || isTokenizer) && existsSync(join(base, name))) copyFileSync(join(base, name), join(folder, name))
+      if ((isText || isTokenizer) && existsSync(join(base, name)))
+        copyFileSync(join(base, name), join(folder, name))
     }
     await model.save(join(folder, 'model.safetensors'))
   })

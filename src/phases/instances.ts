@@ -4,10 +4,10 @@
  * Internalization, so no reasoning learned by heart is rewarded later.
  */
 
+import type { Config } from '../config/schema.js'
 import { withFreshNegatives } from '../data/candidates.js'
 import { chosen } from '../data/random.js'
 import type { Dataset, Instance } from '../data/types.js'
-import type { Config } from '../config/schema.js'
 import { ReasonrecError } from '../engine/errors.js'
 import { hashOrder, hashUnit } from './streams.js'
 
@@ -17,7 +17,8 @@ export interface TrainingParts {
 }
 
 export function trainingParts(dataset: Dataset, config: Config): TrainingParts {
-  const inFirst = (instance: Instance): boolean => hashUnit(config.seed, 'part', instance.user) < config.collect.part
+  const inFirst = (instance: Instance): boolean =>
+    hashUnit(config.seed, 'part', instance.user) < config.collect.part
   const imitation = dataset.train.filter(inFirst)
   const internalization = dataset.train.filter((instance) => !inFirst(instance))
   if (imitation.length === 0) throw noInstances('Collection and Imitation', dataset)
@@ -28,12 +29,24 @@ export function trainingParts(dataset: Dataset, config: Config): TrainingParts {
 /** The instances Collection asks, in a fixed order; a larger count keeps what a smaller one chose. */
 export function collectInstances(dataset: Dataset, config: Config): readonly Instance[] {
   const { imitation } = trainingParts(dataset, config)
-  return chosen(imitation, config.collect.instances ?? imitation.length, ({ id }) => id, config.seed, 'collect')
+  return chosen(
+    imitation,
+    config.collect.instances ?? imitation.length,
+    ({ id }) => id,
+    config.seed,
+    'collect',
+  )
 }
 
 export function testInstances(dataset: Dataset, config: Config): readonly Instance[] {
   if (dataset.test.length === 0) throw noInstances('evaluation', dataset)
-  return chosen(dataset.test, config.eval.instances ?? dataset.test.length, ({ id }) => id, config.seed, 'test')
+  return chosen(
+    dataset.test,
+    config.eval.instances ?? dataset.test.length,
+    ({ id }) => id,
+    config.seed,
+    'test',
+  )
 }
 
 export function validInstances(dataset: Dataset, config: Config, count: number): readonly Instance[] {

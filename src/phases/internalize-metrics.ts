@@ -24,10 +24,28 @@ export interface StepSums {
 }
 
 export function emptySums(): StepSums {
-  return { loss: 0, updates: 0, tokens: 0, rows: 0, kl: 0, entropy: 0, ratio: 0, clippedLow: 0, clippedHigh: 0, gradNorm: 0, mismatch: 0, skipped: false }
+  return {
+    loss: 0,
+    updates: 0,
+    tokens: 0,
+    rows: 0,
+    kl: 0,
+    entropy: 0,
+    ratio: 0,
+    clippedLow: 0,
+    clippedHigh: 0,
+    gradNorm: 0,
+    mismatch: 0,
+    skipped: false,
+  }
 }
 
-export function withSums(sums: StepSums, { sums: own, sftLoss, rows }: PolicyResult, done: UpdateResult, first: boolean): StepSums {
+export function withSums(
+  sums: StepSums,
+  { sums: own, sftLoss, rows }: PolicyResult,
+  done: UpdateResult,
+  first: boolean,
+): StepSums {
   return {
     loss: sums.loss + own.loss + sftLoss,
     updates: sums.updates + 1,
@@ -50,7 +68,9 @@ export function internalizeMetrics(
   sums: StepSums,
   at: { readonly step: number; readonly learningRate: number; readonly seconds: number },
 ): InternalizeMetrics {
-  const rollouts = groups.flatMap((group) => group.rollouts.map((rollout) => ({ rollout, target: group.instance.target })))
+  const rollouts = groups.flatMap((group) =>
+    group.rollouts.map((rollout) => ({ rollout, target: group.instance.target })),
+  )
   const rewards = groups.flatMap((group) => Array.from(group.rewards.rewards))
   const written = rollouts.reduce((sum, { rollout }) => sum + rollout.tokens, 0)
   const perToken = Math.max(1, sums.tokens)
@@ -64,7 +84,9 @@ export function internalizeMetrics(
     reward_std: mean(groups.map(rewardDeviation)),
     reward_terms: termMeans(groups),
     hr1: mean(rollouts.map(({ rollout, target }) => (rollout.parsed.item === target ? 1 : 0))),
-    parse_rate: mean(rollouts.map(({ rollout }) => (rollout.finish === 'complete' && rollout.parsed.item !== null ? 1 : 0))),
+    parse_rate: mean(
+      rollouts.map(({ rollout }) => (rollout.finish === 'complete' && rollout.parsed.item !== null ? 1 : 0)),
+    ),
     kl: sums.kl / perToken,
     entropy: sums.entropy / perToken,
     ratio_mean: sums.tokens === 0 ? 1 : sums.ratio / perToken,
@@ -90,7 +112,9 @@ function termMeans(groups: readonly RolloutGroup[]): Record<string, number> {
       values.set(term, [...(values.get(term) ?? []), ...known])
     }
   }
-  return Object.fromEntries([...values].filter(([, column]) => column.length > 0).map(([term, column]) => [term, mean(column)]))
+  return Object.fromEntries(
+    [...values].filter(([, column]) => column.length > 0).map(([term, column]) => [term, mean(column)]),
+  )
 }
 
 function mean(values: readonly number[]): number {

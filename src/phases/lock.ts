@@ -23,7 +23,11 @@ export interface RunLock {
 export function lockDirectory(directory: string): RunLock {
   const file = join(directory, '.lock')
   const claim = join(directory, `.lock.${process.pid}`)
-  const mine = JSON.stringify({ pid: process.pid, host: hostname(), started: startTime(process.pid) } satisfies Owner)
+  const mine = JSON.stringify({
+    pid: process.pid,
+    host: hostname(),
+    started: startTime(process.pid),
+  } satisfies Owner)
   writeFileSync(claim, mine)
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -75,7 +79,9 @@ function readIfThere(file: string): string | null {
 function parseOwner(text: string): Owner | null {
   try {
     const owner = JSON.parse(text) as Partial<Owner>
-    return typeof owner.pid === 'number' ? { pid: owner.pid, host: owner.host ?? '', started: owner.started ?? '' } : null
+    return typeof owner.pid === 'number'
+      ? { pid: owner.pid, host: owner.host ?? '', started: owner.started ?? '' }
+      : null
   } catch {
     return null
   }

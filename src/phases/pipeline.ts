@@ -3,7 +3,7 @@
 import { writeReport } from '../report/write-report.js'
 import type { PhaseContext } from './context.js'
 import { evaluate } from './evaluate.js'
-import { publishImitated } from './internalize.js'
+import { publishImitated } from './policy-setup.js'
 import type { CollectSummary, Phase, RunSummary } from './run-record.js'
 import { requireStage } from './stage-models.js'
 import { writeSummary } from './summary.js'

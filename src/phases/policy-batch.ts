@@ -31,17 +31,36 @@ export function teaches(context: PhaseContext, group: RolloutGroup): boolean {
   return rewardDeviation(group) >= context.config.rl.min_std
 }
 
+/** Groups that never named the true item. */
+export function withoutHit(groups: readonly RolloutGroup[]): RolloutGroup[] {
+  return groups.filter(({ rollouts, instance }) =>
+    rollouts.every(({ parsed }) => parsed.item !== instance.target),
+  )
+}
+
 /** `kept`: groups for the policy loss; `failed`: groups without a hit, which may get the true title taught. */
-export function policyBatches(context: PhaseContext, kept: readonly RolloutGroup[], failed: readonly RolloutGroup[]): PolicyBatch[] {
+export function policyBatches(
+  context: PhaseContext,
+  kept: readonly RolloutGroup[],
+  failed: readonly RolloutGroup[],
+): PolicyBatch[] {
   const { minibatches } = context.config.rl
   const rewarded = kept.length > 0 ? groupAdvantages(context, kept) : []
   const members = [
-    ...kept.map((group, index) => ({ group, advantage: rewarded[index] as Float64Array, teach: failed.includes(group) })),
-    ...failed.filter((group) => !kept.includes(group)).map((group) => ({ group, advantage: null, teach: true })),
+    ...kept.map((group, index) => ({
+      group,
+      advantage: rewarded[index] as Float64Array,
+      teach: failed.includes(group),
+    })),
+    ...failed
+      .filter((group) => !kept.includes(group))
+      .map((group) => ({ group, advantage: null, teach: true })),
   ].filter(({ group, advantage, teach }) => advantage !== null || (teach && bestComplete(group) >= 0))
   const size = Math.ceil(members.length / minibatches)
-  const parts = Array.from({ length: minibatches }, (_, part) => members.slice(part * size, (part + 1) * size))
-  return parts.filter((part) => part.length > 0).map((part) => policyBatch(context, part))
+  const parts = Array.from({ length: minibatches }, (_, part) =>
+    members.slice(part * size, (part + 1) * size),
+  )
+  return parts.map((part) => policyBatch(context, part)).filter(({ groups }) => groups.length > 0)
 }
 
 interface Member {
@@ -56,30 +75,46 @@ function groupAdvantages(context: PhaseContext, groups: readonly RolloutGroup[])
   const valid = Uint8Array.from(groups.flatMap(({ rewards: own }) => Array.from(own.valid)))
   const sizes = Int32Array.from(groups.map(({ rollouts }) => rollouts.length))
   const all = advantages(adv, rewards, sizes, { valid, epsilon: adv_epsilon })
-  let begin = 0
-  return Array.from(sizes, (size) => all.subarray(begin, (begin += size)))
+  const size = context.config.rl.group
+  return groups.map((_, index) => all.subarray(index * size, (index + 1) * size))
 }
 
 function policyBatch(context: PhaseContext, members: readonly Member[]): PolicyBatch {
   const { agg, max_new, gt_weight } = context.config.rl
-  const policy = members.map(({ group, advantage }) => (advantage === null ? [] : completions(context, group, advantage)))
+  const policy = members.map(({ group, advantage }) =>
+    advantage === null ? [] : completions(context, group, advantage),
+  )
   const trained = policy.flat().reduce((sum, { mask }) => sum + unmasked(mask), 0)
-  const groups = members.map(({ group, teach }, index) => {
+  const trainable = members.flatMap(({ group, teach }, index) => {
     const taught = teach ? taughtCompletion(context, group, gt_weight / Math.max(1, trained)) : []
-    return { prompt: group.asked.prompt, trie: group.asked.trie, completions: [...policy[index]!, ...taught] }
+    const own = [...policy[index]!, ...taught]
+    const { prompt, trie } = group.asked
+    return own.length === 0 ? [] : [{ id: group.instance.id, group: { prompt, trie, completions: own } }]
   })
-  const lengths = Int32Array.from(groups.flatMap((group) => group.completions.map(({ mask }) => unmasked(mask))))
-  return { groups, weights: aggregationWeights(agg, lengths, max_new), instances: members.map(({ group }) => group.instance.id) }
+  const groups = trainable.map(({ group }) => group)
+  const lengths = groups.flatMap((group) => group.completions.map(({ mask }) => unmasked(mask)))
+  return {
+    groups,
+    weights: aggregationWeights(agg, Int32Array.from(lengths), max_new),
+    instances: trainable.map(({ id }) => id),
+  }
 }
 
-function completions(context: PhaseContext, group: RolloutGroup, advantage: Float64Array): PolicyCompletion[] {
-  return group.asked.responses.map((response, index) => ({
-    ids: response.sample.tokens,
-    mask: lossMask(context, response, group.rollouts[index] as Rollout),
-    oldLogprobs: response.sample.logprobs,
-    advantage: advantage[index] ?? 0,
-    trieBegin: response.titleBegin,
-  }))
+/** Rollouts without a trained token are left out: they would cost a forward and change nothing. */
+function completions(
+  context: PhaseContext,
+  group: RolloutGroup,
+  advantage: Float64Array,
+): PolicyCompletion[] {
+  return group.asked.responses
+    .map((response, index) => ({
+      ids: response.sample.tokens,
+      mask: lossMask(context, response, group.rollouts[index] as Rollout),
+      oldLogprobs: response.sample.logprobs,
+      advantage: advantage[index] ?? 0,
+      trieBegin: response.titleBegin,
+    }))
+    .filter(({ mask }) => mask.includes(1))
 }
 
 /**
@@ -97,12 +132,25 @@ function taughtCompletion(context: PhaseContext, group: RolloutGroup, sftWeight:
   const response = group.asked.responses[best]
   const reasoning = group.rollouts[best]?.parsed.reasoning ?? null
   if (!response || reasoning === null) return []
-  const before = response.titleBegin >= 0 ? response.sample.tokens.subarray(0, response.titleBegin) : context.encoding.beforeTitle(untrustedPassage(reasoning))
+  const before =
+    response.titleBegin >= 0
+      ? response.sample.tokens.subarray(0, response.titleBegin)
+      : context.encoding.beforeTitle(untrustedPassage(reasoning))
   const title = context.encoding.title(group.instance.target)
   const ids = joined([before, title])
   const sftMask = new Uint8Array(ids.length)
   sftMask.fill(1, before.length)
-  return [{ ids, mask: new Uint8Array(ids.length), oldLogprobs: new Float32Array(ids.length), advantage: 0, sftWeight, sftMask, trieBegin: -1 }]
+  return [
+    {
+      ids,
+      mask: new Uint8Array(ids.length),
+      oldLogprobs: new Float32Array(ids.length),
+      advantage: 0,
+      sftWeight,
+      sftMask,
+      trieBegin: -1,
+    },
+  ]
 }
 
 /** The well-formed rollout with the highest reward, the first of equals; -1 if none is well-formed. */

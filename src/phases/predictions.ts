@@ -43,7 +43,11 @@ export async function predict(
   return mode === 'free' ? writeFreely(context, stage, instances) : thinkThenScore(context, stage, instances)
 }
 
-async function thinkThenScore(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+async function thinkThenScore(
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+): Promise<Prediction[]> {
   const { encoding, method, tokenizer } = context
   const groups = instances.map((instance, index) => ({
     prompt: encoding.prompt(instance, 'reason'),
@@ -61,7 +65,14 @@ async function thinkThenScore(context: ModelContext, stage: StageModel, instance
     },
     { kind: 'given', ids: encoding.frame.answerOpen, idsIfUnclosed: encoding.frame.forcedAnswer },
   ] as const
-  const samples = await generate(stage.model, stage.adapters, groups, script, decodeOptions(context, seed(context)), { signal: context.signal })
+  const samples = await generate(
+    stage.model,
+    stage.adapters,
+    groups,
+    script,
+    decodeOptions(context, seed(context)),
+    { signal: context.signal },
+  )
   return instances.map((instance, index) => {
     const sample = samples[index]![0]!
     return {
@@ -73,18 +84,35 @@ async function thinkThenScore(context: ModelContext, stage: StageModel, instance
   })
 }
 
-async function scoreOnly(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
+async function scoreOnly(
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+): Promise<Prediction[]> {
   const requests = instances.map((instance) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],
     titles: context.encoding.candidateTitles(instance),
   }))
   const scores = await scoreTitles(context, stage.model, stage.adapters, requests)
-  return instances.map((instance, index) => ({ ...scored(context, instance, scores[index]![0]!), reasoning: '', parsed: true, tokens: 0 }))
+  return instances.map((instance, index) => ({
+    ...scored(context, instance, scores[index]![0]!),
+    reasoning: '',
+    parsed: true,
+    tokens: 0,
+  }))
 }
 
-async function writeFreely(context: ModelContext, stage: StageModel, instances: readonly Instance[]): Promise<Prediction[]> {
-  const asks = instances.map((instance, index) => ({ instance, mode: 'reason' as const, streams: [streamId('evaluate', 0, index, 0)] }))
+async function writeFreely(
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+): Promise<Prediction[]> {
+  const asks = instances.map((instance, index) => ({
+    instance,
+    mode: 'reason' as const,
+    streams: [streamId('evaluate', 0, index, 0)],
+  }))
   const options = { style: 'free', maxNew: maxNew(context), sampling: greedy, seed: seed(context) } as const
   const groups = await askResponses(context, stage, asks, options)
   return groups.map(({ ask, responses }) => {
@@ -118,7 +146,10 @@ function scored(
 
 /** The reasoning as text, without its tags. */
 export function thought(context: ModelContext, sample: Pick<Sample, 'tokens' | 'kinds'>): string {
-  const text = context.tokenizer.decode(sample.tokens.filter((_, index) => sample.kinds[index] === 0), { skipSpecial: true })
+  const text = context.tokenizer.decode(
+    sample.tokens.filter((_, index) => sample.kinds[index] === 0),
+    { skipSpecial: true },
+  )
   const close = text.indexOf(context.method.form.thinkClose.trim())
   return (close < 0 ? text : text.slice(0, close)).trim()
 }

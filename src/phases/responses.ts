@@ -7,7 +7,17 @@
  */
 
 import type { Instance } from '../data/types.js'
-import { type Adapters, createTrie, type DecodeGroup, generate, type Model, type Sample, type Sampling, type ScriptStep, type Trie } from '../engine/index.js'
+import {
+  type Adapters,
+  createTrie,
+  type DecodeGroup,
+  generate,
+  type Model,
+  type Sample,
+  type Sampling,
+  type ScriptStep,
+  type Trie,
+} from '../engine/index.js'
 import type { PromptMode } from '../methods/method.js'
 import { decodeOptions, type ModelContext, type StageModel } from './context.js'
 
@@ -58,13 +68,23 @@ export async function askResponses(
   const constrained = options.style === 'constrained'
   const groups = asks.map(({ instance, mode, streams }) => ({
     prompt: context.encoding.prompt(instance, mode),
-    samples: streams.map((stream) => ({ stream, ...(constrained && { given: context.encoding.frame.thinkOpen }) })),
+    samples: streams.map((stream) => ({
+      stream,
+      ...(constrained && { given: context.encoding.frame.thinkOpen }),
+    })),
     trie: constrained ? createTrie(context.encoding.candidateTitles(instance)) : null,
   }))
-  const samples = await generate(stage.model, stage.adapters, groups, script(context, options), decodeOptions(context, options.seed), {
-    signal: context.signal,
-    onProgress: tokenCounter(options.onTokens),
-  })
+  const samples = await generate(
+    stage.model,
+    stage.adapters,
+    groups,
+    script(context, options),
+    decodeOptions(context, options.seed),
+    {
+      signal: context.signal,
+      onProgress: tokenCounter(options.onTokens),
+    },
+  )
   return asks.map((ask, index) => ({
     ask,
     prompt: groups[index]!.prompt,
@@ -90,7 +110,13 @@ function readSample(context: ModelContext, sample: Sample, style: AnswerStyle): 
   const written = kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0)
   if (style === 'free') {
     const ended = sample.finishes[0] === 'stop_string' || sample.finishes[0] === 'stop_token'
-    return { sample, text: context.tokenizer.decode(withoutEnd(context, sample.tokens)), closed: ended, written, titleBegin: -1 }
+    return {
+      sample,
+      text: context.tokenizer.decode(withoutEnd(context, sample.tokens)),
+      closed: ended,
+      written,
+      titleBegin: -1,
+    }
   }
   const closed = sample.finishes[0] === 'stop_string'
   const lastThought = kinds.lastIndexOf(0)
@@ -130,17 +156,24 @@ export async function scoreTitles(
     samples: prefixes.map((given) => ({ stream: 0n, given })),
     candidates: titles,
   }))
-  const samples = await generate(model, adapters, groups, [], decodeOptions(context, 0n), { signal: context.signal })
-  return samples.map((group) => group.map(({ candidateJoint, candidateMean }) => ({ joint: candidateJoint, mean: candidateMean })))
+  const samples = await generate(model, adapters, groups, [], decodeOptions(context, 0n), {
+    signal: context.signal,
+  })
+  return samples.map((group) =>
+    group.map(({ candidateJoint, candidateMean }) => ({ joint: candidateJoint, mean: candidateMean })),
+  )
 }
 
 /** Turns a job's running total of tokens into increments. */
 function tokenCounter(onTokens: AskOptions['onTokens']) {
   let seen = 0
-  return onTokens && (({ tokens }: { readonly tokens: number }) => {
-    if (tokens > seen) onTokens(tokens - seen)
-    seen = tokens
-  })
+  return (
+    onTokens &&
+    (({ tokens }: { readonly tokens: number }) => {
+      if (tokens > seen) onTokens(tokens - seen)
+      seen = tokens
+    })
+  )
 }
 
 /** Titles of an instance's lists, for a person. */

@@ -1,19 +1,19 @@
 /** From predictions.jsonl to the result table, its paired differences and the quality of the reasoning. */
 
-import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
+import { words } from '../data/title.js'
+import type { Instance } from '../data/types.js'
 import type { Baseline } from '../eval/baselines/baseline.js'
 import { trainCounts } from '../eval/baselines/baseline.js'
+import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
 import { popularityBaseline } from '../eval/baselines/popularity.js'
 import { randomBaseline } from '../eval/baselines/random.js'
 import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
 import { evaluateRanking, rankingOutcomes, resultRow } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
 import { type Outcome, pairedDifferences } from '../eval/significance.js'
-import type { Instance } from '../data/types.js'
-import { words } from '../data/title.js'
 import { citations } from '../rewards/citations.js'
 import type { PhaseContext } from './context.js'
-import { readPredictions, type PredictionLine } from './evaluate.js'
+import { type PredictionLine, readPredictions } from './evaluate.js'
 import { testInstances } from './instances.js'
 import { ranking } from './predictions.js'
 import type { PairedDifference } from './run-record.js'
@@ -47,7 +47,9 @@ export function outcomesOf(instances: readonly Instance[], lines: readonly Predi
   const byInstance = new Map(lines.map((line) => [line.instance, line]))
   const ordered = instances.map(({ id }) => byInstance.get(id))
   if (ordered.some((line) => line?.mode === 'free')) {
-    const ranks = instances.map(({ target }, index) => (ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY))
+    const ranks = instances.map(({ target }, index) =>
+      ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY,
+    )
     return rankingOutcomes(instances, { ranks })
   }
   return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) })
@@ -85,13 +87,20 @@ function baselineRows(context: PhaseContext, instances: readonly Instance[]): Re
 }
 
 function differences(context: PhaseContext, main: readonly JudgedRow[]): PairedDifference[] {
-  const pairs = [['imitated', 'base'], ['internalized', 'imitated'], ['internalized', 'base']] as const
+  const pairs = [
+    ['imitated', 'base'],
+    ['internalized', 'imitated'],
+    ['internalized', 'base'],
+  ] as const
   return pairs.flatMap(([first, second]) => {
     const a = main.find(({ id }) => id === first)
     const b = main.find(({ id }) => id === second)
     if (!a || !b) return []
     const sides = { a: { id: a.id, mode: a.mode }, b: { id: b.id, mode: b.mode } }
-    return pairedDifferences(a.outcomes, b.outcomes, context.config.seed).map((difference) => ({ ...difference, ...sides }))
+    return pairedDifferences(a.outcomes, b.outcomes, context.config.seed).map((difference) => ({
+      ...difference,
+      ...sides,
+    }))
   })
 }
 
@@ -109,7 +118,9 @@ function quality(
   const direct = rows.find(({ id, mode }) => id === row.id && mode === 'score')
   const byInstance = new Map(row.lines.map((line) => [line.instance, line]))
   const lines = instances.map(({ id }) => byInstance.get(id) as PredictionLine)
-  const first = instances.map((instance, index) => ranking(instance, lines[index] as PredictionLine).slice(0, 1))
+  const first = instances.map((instance, index) =>
+    ranking(instance, lines[index] as PredictionLine).slice(0, 1),
+  )
   const counts = trainCounts(context.dataset)
   const popularity = popularityMetrics({
     counts,
@@ -118,13 +129,19 @@ function quality(
     targets: instances.map(({ target }) => target),
     candidates: instances.map(({ candidates }) => candidates),
   })
-  const strata = stratifiedHitRate(counts, instances.map(({ target }) => target), row.outcomes.map(({ hr1 }) => hr1))
+  const strata = stratifiedHitRate(
+    counts,
+    instances.map(({ target }) => target),
+    row.outcomes.map(({ hr1 }) => hr1),
+  )
   return finite({
     ...(direct && row.mode === 'think_score' ? gains(row, direct) : {}),
     reasoning_words: mean(lines.map(({ reasoning }) => words(reasoning).length)),
     reasoning_tokens: mean(lines.map(({ tokens }) => tokens)),
     reasoning_closed: mean(lines.map(({ parsed }) => (parsed ? 1 : 0))),
-    grounding_precision: mean(lines.flatMap(({ reasoning }, index) => grounding(context, instances[index] as Instance, reasoning))),
+    grounding_precision: mean(
+      lines.flatMap(({ reasoning }, index) => grounding(context, instances[index] as Instance, reasoning)),
+    ),
     hr1_head: strata.head,
     hr1_mid: strata.mid,
     hr1_tail: strata.tail,
@@ -149,9 +166,12 @@ function gains(row: JudgedRow, direct: JudgedRow): Record<string, number> {
   return { gain: mean(values), gain_positive_share: mean(values.map((value) => (value > 0 ? 1 : 0))) }
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length
 
 /** A mean over nothing is left out, not written as a number. */
 function finite(values: Readonly<Record<string, number | null | undefined>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1])))
+  return Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1])),
+  )
 }

@@ -46,7 +46,9 @@ export async function rollOut(
   const asks = instances.map((instance, index) => ({
     instance,
     mode: 'reason' as const,
-    streams: Array.from({ length: rl.group }, (_, sample) => streamId(place.purpose, place.step, place.firstPrompt + index, sample)),
+    streams: Array.from({ length: rl.group }, (_, sample) =>
+      streamId(place.purpose, place.step, place.firstPrompt + index, sample),
+    ),
   }))
   const groups = await askResponses(context, setting.policy, asks, {
     style: rl.answer,
@@ -59,12 +61,20 @@ export async function rollOut(
   return groups.map((asked, index) => {
     const instance = asked.ask.instance
     const rollouts = read[index]!.map((one, sample) => ({ ...one, ...scores[index]![sample]! }))
-    return { instance, asked, rollouts, rewards: setting.reward.compute(rollouts, { dataset: context.dataset, instance }) }
+    return {
+      instance,
+      asked,
+      rollouts,
+      rewards: setting.reward.compute(rollouts, { dataset: context.dataset, instance }),
+    }
   })
 }
 
 type ReadResponse = Pick<Rollout, 'text' | 'tokens' | 'finish'> & { readonly parsed: ParsedAnswer }
-type Scored = Pick<Rollout, 'candidateJoint' | 'candidateMean' | 'candidateJointWithout' | 'targetMeanWith' | 'targetMeanWithout'>
+type Scored = Pick<
+  Rollout,
+  'candidateJoint' | 'candidateMean' | 'candidateJointWithout' | 'targetMeanWith' | 'targetMeanWithout'
+>
 
 function readGroup(context: PhaseContext, { ask, responses }: AskedGroup): ReadResponse[] {
   return responses.map((response) => ({
@@ -88,12 +98,17 @@ async function scoreGroups(
   read: readonly (readonly ReadResponse[])[],
 ): Promise<Scored[][]> {
   const { needs } = setting.reward
-  const prefixes = groups.map((group, index) => group.responses.map((response, sample) => titlePrefix(context, response, read[index]![sample]!)))
-  const byPolicy = needs.has('candidate_scores') || (needs.has('gain') && context.config.rl.reward.scorer === 'policy')
+  const prefixes = groups.map((group, index) =>
+    group.responses.map((response, sample) => titlePrefix(context, response, read[index]![sample]!)),
+  )
+  const byPolicy =
+    needs.has('candidate_scores') || (needs.has('gain') && context.config.rl.reward.scorer === 'policy')
   const byReference = needs.has('gain') && context.config.rl.reward.scorer === 'ref'
   const { model, adapters } = setting.policy
   const policy = byPolicy ? await scorePrefixes(context, model, adapters, groups, prefixes) : null
-  const reference = byReference ? await scorePrefixes(context, model, setting.reference, groups, prefixes) : null
+  const reference = byReference
+    ? await scorePrefixes(context, model, setting.reference, groups, prefixes)
+    : null
   const without = needs.has('gain') ? await scoreDirect(context, model, setting.reference, groups) : null
   return groups.map(({ ask: { instance } }, index) => {
     const target = instance.candidates.indexOf(instance.target)
@@ -101,7 +116,8 @@ async function scoreGroups(
       const own = policy?.[index]?.[sample]
       const scorer = byReference ? reference?.[index]?.[sample] : own
       return {
-        candidateJoint: (context.config.rl.reward.gain_kind === 'post' && scorer ? scorer : own)?.joint ?? null,
+        candidateJoint:
+          (context.config.rl.reward.gain_kind === 'post' && scorer ? scorer : own)?.joint ?? null,
         candidateMean: own?.mean ?? null,
         candidateJointWithout: without?.[index]?.joint ?? null,
         targetMeanWith: scorer?.mean[target] ?? null,
@@ -112,7 +128,11 @@ async function scoreGroups(
 }
 
 /** All tokens between the prompt and the title, or null where there is no well-formed reasoning. */
-function titlePrefix(context: PhaseContext, response: Response, { parsed, finish }: ReadResponse): Int32Array | null {
+function titlePrefix(
+  context: PhaseContext,
+  response: Response,
+  { parsed, finish }: ReadResponse,
+): Int32Array | null {
   if (finish !== 'complete' || parsed.reasoning === null || parsed.item === null) return null
   if (response.titleBegin >= 0) return response.sample.tokens.subarray(0, response.titleBegin)
   return context.encoding.beforeTitle(untrustedPassage(parsed.reasoning))
@@ -140,7 +160,12 @@ async function scorePrefixes(
   })
 }
 
-async function scoreDirect(context: PhaseContext, model: Model, reference: Adapters, groups: readonly AskedGroup[]): Promise<TitleScores[]> {
+async function scoreDirect(
+  context: PhaseContext,
+  model: Model,
+  reference: Adapters,
+  groups: readonly AskedGroup[],
+): Promise<TitleScores[]> {
   const requests = groups.map(({ ask: { instance } }) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],

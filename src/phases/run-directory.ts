@@ -8,7 +8,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { configYaml, readStoredConfig, type LoadedConfig } from '../config/load.js'
+import { configYaml, type LoadedConfig, readStoredConfig } from '../config/load.js'
 import { ReasonrecError } from '../engine/errors.js'
 import { JsonLines, writeDurably } from './files.js'
 import { lockDirectory, type RunLock } from './lock.js'
@@ -57,7 +57,12 @@ export class RunDirectory {
     this.state = state
     this.lock = lock
     const open = (name: RecordName): JsonLines => new JsonLines(join(path, `${name}.jsonl`))
-    this.lines = { traces: open('traces'), metrics: open('metrics'), samples: open('samples'), predictions: open('predictions') }
+    this.lines = {
+      traces: open('traces'),
+      metrics: open('metrics'),
+      samples: open('samples'),
+      predictions: open('predictions'),
+    }
   }
 
   /** Throws where `create` would, before anything costly is opened. */
@@ -130,9 +135,12 @@ export class RunDirectory {
     const offsets = known ? (resumeAt ?? known.offsets) : this.offsets()
     if (known) for (const name of records) this.lines[name].truncate(offsets[name])
     this.sitting = { phase, wall: performance.now(), cpu: cpuSeconds() }
-    return this.write(phase, known
-      ? { ...known, status: 'running', offsets }
-      : { status: 'running', began: offsets, next: 0, offsets, seconds: 0, cpuSeconds: 0 })
+    return this.write(
+      phase,
+      known
+        ? { ...known, status: 'running', offsets }
+        : { status: 'running', began: offsets, next: 0, offsets, seconds: 0, cpuSeconds: 0 },
+    )
   }
 
   /** A finished unit: everything appended so far stays, also after a kill. */
@@ -178,7 +186,12 @@ export class RunDirectory {
 
   private offsets(): Offsets {
     const size = (name: RecordName): number => this.lines[name].size()
-    return { traces: size('traces'), metrics: size('metrics'), samples: size('samples'), predictions: size('predictions') }
+    return {
+      traces: size('traces'),
+      metrics: size('metrics'),
+      samples: size('samples'),
+      predictions: size('predictions'),
+    }
   }
 
   private requireStage(phase: Phase): StageState {
@@ -231,7 +244,9 @@ function refuseForeign(directory: string): void {
   const content = readdirSync(directory)
   // What a run killed in its first instant leaves behind.
   const ours = new Set(['.lock', 'checkpoints', 'config.yaml'])
-  const [foreign] = content.filter((name) => !ours.has(name) && !name.endsWith('.tmp') && !name.startsWith('.lock.'))
+  const [foreign] = content.filter(
+    (name) => !ours.has(name) && !name.endsWith('.tmp') && !name.startsWith('.lock.'),
+  )
   if (foreign !== undefined) throw notEmpty(directory, foreign)
 }
 
@@ -239,6 +254,9 @@ function notEmpty(directory: string, got: string): ReasonrecError {
   return new ReasonrecError('RR_OUTPUT_NOT_EMPTY', `the output directory ${directory} is not empty`, {
     expected: 'a new or empty folder',
     got,
-    remedy: got === 'a run' ? `continue it with: reasonrec resume ${directory}, or choose another --out` : 'choose another --out',
+    remedy:
+      got === 'a run'
+        ? `continue it with: reasonrec resume ${directory}, or choose another --out`
+        : 'choose another --out',
   })
 }

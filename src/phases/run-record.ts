@@ -121,7 +121,12 @@ export interface RunSummary {
   readonly run: string
   readonly adapter: string
   readonly report: string
-  readonly seconds: { readonly collect: number; readonly imitate: number; readonly internalize: number; readonly evaluate: number }
+  readonly seconds: {
+    readonly collect: number
+    readonly imitate: number
+    readonly internalize: number
+    readonly evaluate: number
+  }
   readonly cpu_seconds: number
   readonly world_size: number
   readonly config_hash: string
@@ -129,8 +134,20 @@ export interface RunSummary {
   /** The differences the report states: imitated - base, internalized - imitated, internalized - base, ... */
   readonly differences?: readonly PairedDifference[]
   readonly collect: CollectSummary
-  readonly dataset: { readonly name: string; readonly items: number; readonly train: number; readonly valid: number; readonly test: number; readonly notes: readonly string[] }
-  readonly model: { readonly name: string; readonly family: string; readonly parameters: number; readonly vocab: number }
+  readonly dataset: {
+    readonly name: string
+    readonly items: number
+    readonly train: number
+    readonly valid: number
+    readonly test: number
+    readonly notes: readonly string[]
+  }
+  readonly model: {
+    readonly name: string
+    readonly family: string
+    readonly parameters: number
+    readonly vocab: number
+  }
   readonly environment: Readonly<Record<string, string>>
   /** Reasoning quality and popularity metrics per model row id. */
   readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>

@@ -22,22 +22,32 @@ export function baseStage(context: PhaseContext): StageModel {
 /** A stage needs the one before it. */
 export function requireStage(run: RunDirectory, before: Phase, phase: Phase): void {
   if (run.isDone(before)) return
-  throw new ReasonrecError('RR_OUTPUT_STAGE', `${phase} needs what ${before} leaves, and ${before} is not done in ${run.path}`, {
-    remedy: `run ${before} first`,
-  })
+  throw new ReasonrecError(
+    'RR_OUTPUT_STAGE',
+    `${phase} needs what ${before} leaves, and ${before} is not done in ${run.path}`,
+    {
+      remedy: `run ${before} first`,
+    },
+  )
 }
 
 /** The model Internalization starts from, and its adapter (null after full-parameter imitation). */
-export async function imitatedStage(context: PhaseContext): Promise<StageModel & { readonly adapter: Adapter | null }> {
+export async function imitatedStage(
+  context: PhaseContext,
+): Promise<StageModel & { readonly adapter: Adapter | null }> {
   const full = context.run.file(imitatedModelFolder)
-  if (existsSync(full)) return { model: await Model.open(full, { signal: context.signal }), adapters: {}, adapter: null }
+  if (existsSync(full))
+    return { model: await Model.open(full, { signal: context.signal }), adapters: {}, adapter: null }
   const folder = context.run.file(referenceFolder)
   const adapter = await Adapter.load(context.base, folder)
   return { model: context.base, adapters: { trained: adapter }, adapter }
 }
 
 /** Null where the run has no Internalization (rl.steps 0). */
-export async function internalizedStage(context: PhaseContext, imitated: StageModel): Promise<StageModel | null> {
+export async function internalizedStage(
+  context: PhaseContext,
+  imitated: StageModel,
+): Promise<StageModel | null> {
   const folder = context.run.file(adapterFolder)
   if (context.config.rl.steps === 0 || !existsSync(folder)) return null
   return { model: imitated.model, adapters: { trained: await Adapter.load(imitated.model, folder) } }

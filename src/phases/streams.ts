@@ -8,7 +8,14 @@
 import { createHash } from 'node:crypto'
 import { ReasonrecError } from '../engine/errors.js'
 
-const purposes = { collect_free: 1n, collect_hinted: 2n, rollout: 3n, rollout_refill: 4n, evaluate: 5n, recommend: 6n } as const
+const purposes = {
+  collect_free: 1n,
+  collect_hinted: 2n,
+  rollout: 3n,
+  rollout_refill: 4n,
+  evaluate: 5n,
+  recommend: 6n,
+} as const
 export type StreamPurpose = keyof typeof purposes
 
 const stepBits = 24n
@@ -41,14 +48,28 @@ export function hashUnit(...parts: readonly (string | number)[]): number {
 
 /** A 64-bit seed derived from the run's seed for one purpose. */
 export function derivedSeed(seed: number, purpose: string): bigint {
-  return createHash('sha256').update(JSON.stringify([seed, purpose])).digest().readBigUInt64BE(0)
+  return createHash('sha256')
+    .update(JSON.stringify([seed, purpose]))
+    .digest()
+    .readBigUInt64BE(0)
 }
 
 /** The items in an order that depends on (seed, purpose, epoch) and each item's own key alone. */
-export function hashOrder<T>(items: readonly T[], key: (item: T) => string, ...salt: readonly (string | number)[]): T[] {
+export function hashOrder<T>(
+  items: readonly T[],
+  key: (item: T) => string,
+  ...salt: readonly (string | number)[]
+): T[] {
   return items
     .map((item) => ({ item, name: key(item) }))
-    .map((entry) => ({ ...entry, rank: createHash('sha256').update(JSON.stringify([...salt, entry.name])).digest('hex') }))
-    .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+    .map((entry) => ({
+      ...entry,
+      rank: createHash('sha256')
+        .update(JSON.stringify([...salt, entry.name]))
+        .digest('hex'),
+    }))
+    .sort((a, b) =>
+      a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+    )
     .map((entry) => entry.item)
 }

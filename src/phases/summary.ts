@@ -6,7 +6,14 @@ import { engineInfo } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
 import { readJsonLines, writeDurably } from './files.js'
 import { evaluationResult } from './result-table.js'
-import type { CollectSummary, ImitateMetrics, InternalizeMetrics, MetricsLine, Phase, RunSummary } from './run-record.js'
+import type {
+  CollectSummary,
+  ImitateMetrics,
+  InternalizeMetrics,
+  MetricsLine,
+  Phase,
+  RunSummary,
+} from './run-record.js'
 import { adapterFolder, imitatedModelFolder } from './stage-models.js'
 
 export const summaryFile = 'summary.json'
@@ -27,7 +34,12 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
     run: run.path,
     adapter: run.file(wholeModel ? imitatedModelFolder : adapterFolder),
     report: run.file('report.html'),
-    seconds: { collect: seconds('collect'), imitate: seconds('imitate'), internalize: seconds('internalize'), evaluate: seconds('evaluate') },
+    seconds: {
+      collect: seconds('collect'),
+      imitate: seconds('imitate'),
+      internalize: seconds('internalize'),
+      evaluate: seconds('evaluate'),
+    },
     cpu_seconds: phases.reduce((sum, phase) => sum + (run.stage(phase)?.cpuSeconds ?? 0), 0),
     world_size: 1,
     config_hash: run.loaded.hash,
@@ -71,10 +83,16 @@ function environment(): Record<string, string> {
 function truncations(context: PhaseContext): string[] {
   const { config, dataset, run } = context
   const lines = readJsonLines<MetricsLine>(run.file('metrics.jsonl'))
-  const skipped = lines.filter((line): line is ImitateMetrics | InternalizeMetrics => 'skipped' in line && line.skipped === true)
+  const skipped = lines.filter(
+    (line): line is ImitateMetrics | InternalizeMetrics => 'skipped' in line && line.skipped === true,
+  )
   const tests = config.eval.instances
   return [
-    ...(tests !== null && tests < dataset.test.length ? [`evaluation on ${tests} of ${dataset.test.length} tests`] : []),
-    ...(skipped.length > 0 ? [`${skipped.length} updates dropped because loss or gradient was not finite`] : []),
+    ...(tests !== null && tests < dataset.test.length
+      ? [`evaluation on ${tests} of ${dataset.test.length} tests`]
+      : []),
+    ...(skipped.length > 0
+      ? [`${skipped.length} updates dropped because loss or gradient was not finite`]
+      : []),
   ]
 }

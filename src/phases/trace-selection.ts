@@ -45,37 +45,70 @@ export function judged(context: PhaseContext, instance: Instance, response: stri
     tokens: origin.tokens,
     gates,
     gain: null,
-    kept: reasoning !== null && item !== null && gates.every(({ gate, passed }) => passed || !counted.has(gate)),
+    kept:
+      reasoning !== null && item !== null && gates.every(({ gate, passed }) => passed || !counted.has(gate)),
   }
 }
 
 /** At most collect.keep_per_instance kept per instance, after the gates that look at more than the text (G9, G10). */
-export async function keepBest(context: PhaseContext, stage: StageModel, traces: readonly Trace[], choice: TraceChoice): Promise<Trace[]> {
+export async function keepBest(
+  context: PhaseContext,
+  stage: StageModel,
+  traces: readonly Trace[],
+  choice: TraceChoice,
+): Promise<Trace[]> {
   const { gain_tau: tau, gates, keep_per_instance } = context.config.collect
-  const gains = tau === null ? new Map<Trace, number>() : await gainsOf(context, stage, traces.filter(({ kept }) => kept))
+  const gains =
+    tau === null
+      ? new Map<Trace, number>()
+      : await gainsOf(
+          context,
+          stage,
+          traces.filter(({ kept }) => kept),
+        )
   const looked = traces.map((trace) => {
     if (!trace.kept) return trace
     const gain = gains.get(trace) ?? null
-    const useful = tau === null ? [] : [{ gate: 'G9', passed: (gain ?? Number.NEGATIVE_INFINITY) > tau, value: gain }]
-    const fresh = gates.includes('G10') && useful.every(({ passed }) => passed) ? [choice.admit(trace.instance, trace.reasoning)] : []
+    const useful =
+      tau === null ? [] : [{ gate: 'G9', passed: (gain ?? Number.NEGATIVE_INFINITY) > tau, value: gain }]
+    const fresh =
+      gates.includes('G10') && useful.every(({ passed }) => passed)
+        ? [choice.admit(trace.instance, trace.reasoning)]
+        : []
     const further = [...useful, ...fresh]
-    return { ...trace, gain, gates: [...trace.gates, ...further], kept: further.every(({ passed }) => passed) }
+    return {
+      ...trace,
+      gain,
+      gates: [...trace.gates, ...further],
+      kept: further.every(({ passed }) => passed),
+    }
   })
   const chosen = new Set<Trace>()
-  for (const own of groupedBy(looked.filter(({ kept }) => kept), ({ instance }) => instance).values()) {
+  for (const own of groupedBy(
+    looked.filter(({ kept }) => kept),
+    ({ instance }) => instance,
+  ).values()) {
     for (const trace of choice.select(own, keep_per_instance)) chosen.add(trace)
   }
   return looked.map((trace) => ({ ...trace, kept: chosen.has(trace) }))
 }
 
 /** G9: mean log-prob of the target's title behind the reasoning, minus the same under the direct prompt. */
-async function gainsOf(context: PhaseContext, stage: StageModel, traces: readonly Trace[]): Promise<Map<Trace, number>> {
+async function gainsOf(
+  context: PhaseContext,
+  stage: StageModel,
+  traces: readonly Trace[],
+): Promise<Map<Trace, number>> {
   const { encoding } = context
   const requests = traces.flatMap((trace) => {
     const instance = instanceOf(trace)
     const titles = [encoding.title(trace.target)]
     return [
-      { prompt: encoding.prompt(instance, 'reason'), prefixes: [encoding.beforeTitle(untrustedPassage(trace.reasoning))], titles },
+      {
+        prompt: encoding.prompt(instance, 'reason'),
+        prefixes: [encoding.beforeTitle(untrustedPassage(trace.reasoning))],
+        titles,
+      },
       { prompt: encoding.prompt(instance, 'direct'), prefixes: [encoding.frame.directOpen], titles },
     ]
   })

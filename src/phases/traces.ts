@@ -18,13 +18,20 @@ export function keptTraces(run: RunDirectory): Trace[] {
 
 /** With the candidates as they were shown when the trace was written. */
 export function instanceOf(trace: Trace): Instance {
-  return { id: trace.instance, user: trace.user, history: trace.history, target: trace.target, candidates: trace.candidates }
+  return {
+    id: trace.instance,
+    user: trace.user,
+    history: trace.history,
+    target: trace.target,
+    candidates: trace.candidates,
+  }
 }
 
 export function noTraces(): ReasonrecError {
   return new ReasonrecError('RR_NO_TRACES', 'no trace passed the gates, so there is nothing to imitate', {
     expected: 'at least one kept trace',
     got: 'none',
-    remedy: 'sample more (collect.k_free, collect.k_hint), loosen collect.min_words, or set collect.fill to builtin',
+    remedy:
+      'sample more (collect.k_free, collect.k_hint), loosen collect.min_words, or set collect.fill to builtin',
   })
 }

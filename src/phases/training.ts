@@ -44,6 +44,8 @@ export class Training {
   step: number
   private skipped: number
   private saved: number
+  /** An update of the step under way was applied: the values are those of no finished step. */
+  private between = false
 
   private constructor(
     private readonly context: PhaseContext,
@@ -61,17 +63,24 @@ export class Training {
   /** Begins the phase, or goes on from its newest sound checkpoint. */
   static async start(context: PhaseContext, setup: TrainingSetup): Promise<Training> {
     const { run, config } = context
-    const store = new CheckpointStore(run.file('checkpoints', setup.phase), (text) => context.progress.note(text))
+    const store = new CheckpointStore(run.file('checkpoints', setup.phase), (text) =>
+      context.progress.note(text),
+    )
     const checkpoint = run.stage(setup.phase) ? store.latest() : null
     if (checkpoint && checkpoint.state.config_hash !== run.loaded.hash) {
-      throw new ReasonrecError('RR_CHECKPOINT_MISMATCH', `${checkpoint.path} belongs to another configuration`, {
-        expected: run.loaded.hash,
-        got: checkpoint.state.config_hash,
-        remedy: 'restore config.yaml as it was, or start a new run',
-      })
+      throw new ReasonrecError(
+        'RR_CHECKPOINT_MISMATCH',
+        `${checkpoint.path} belongs to another configuration`,
+        {
+          expected: run.loaded.hash,
+          got: checkpoint.state.config_hash,
+          remedy: 'restore config.yaml as it was, or start a new run',
+        },
+      )
     }
     run.begin(setup.phase, checkpoint?.state.offsets ?? run.stage(setup.phase)?.began)
-    const adapter = setup.fresh && (checkpoint ? await Adapter.load(setup.model, checkpoint.path) : await setup.fresh())
+    const adapter =
+      setup.fresh && (checkpoint ? await Adapter.load(setup.model, checkpoint.path) : await setup.fresh())
     const options = { tokenBudget: config.model.token_budget, recompute: config.model.recompute }
     const trainer = adapter
       ? await Trainer.forAdapter(setup.model, { ...options, adapter, frozen: setup.frozen })
@@ -87,27 +96,43 @@ export class Training {
       return { gradNorm: Number.NaN, skipped: true }
     }
     const { learningRate, weightDecay, clipNorm } = settings
-    const gradNorm = await this.trainer.apply({ learningRate, weightDecay, clipNorm, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 })
+    this.between = true
+    const gradNorm = await this.trainer.apply({
+      learningRate,
+      weightDecay,
+      clipNorm,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+    })
     return { gradNorm, skipped: !Number.isFinite(gradNorm) }
   }
 
   /** Counts a finished step (its metrics are written), saves where due, and stops after too many skips. */
   async stepDone(steps: number, skipped: boolean, batch: readonly string[]): Promise<void> {
     this.step++
+    this.between = false
     if (skipped) this.skipped++
     const tooMany = this.skipped >= skipLimit
     if (this.step % this.setup.saveEvery === 0 || this.step === steps || tooMany) await this.save()
-    if (skipped) this.context.progress.note(`step ${this.step}: loss or gradient not finite, update dropped (${this.skipped} so far)`)
+    if (skipped)
+      this.context.progress.note(
+        `step ${this.step}: loss or gradient not finite, update dropped (${this.skipped} so far)`,
+      )
     if (!tooMany) return
-    throw new ReasonrecError('RR_NON_FINITE_LOSS', `${this.setup.phase}: ${skipLimit} updates were dropped because loss or gradient was not finite`, {
-      got: `step ${this.step}, batch ${batch.slice(0, 8).join(' ')}`,
-      remedy: 'lower the learning rate or the clip norm and start again',
-    })
+    throw new ReasonrecError(
+      'RR_NON_FINITE_LOSS',
+      `${this.setup.phase}: ${skipLimit} updates were dropped because loss or gradient was not finite`,
+      {
+        got: `step ${this.step}, batch ${batch.slice(0, 8).join(' ')}`,
+        remedy: 'lower the learning rate or the clip norm and start again',
+      },
+    )
   }
 
   /**
    * Runs `loop`; an interruption saves the finished steps and goes up unchanged. Half a step's
-   * gradients are dropped: the step is done again from its beginning.
+   * gradients are dropped; where half its updates were applied, the checkpoint before is where to go on.
    */
   async guarded<T>(loop: () => Promise<T>): Promise<T> {
     try {
@@ -115,7 +140,7 @@ export class Training {
     } catch (error) {
       if (isInterruption(error, this.context.signal)) {
         this.trainer.dropGradients()
-        if (this.step > this.saved) await this.save()
+        if (this.step > this.saved && !this.between) await this.save()
         this.context.run.pause(this.setup.phase)
       }
       throw error

@@ -1,7 +1,7 @@
 /** A small think-then-score validation during training, one line of metrics.jsonl. */
 
-import { meansOf } from '../eval/significance.js'
 import { rankingOutcomes } from '../eval/protocol.js'
+import { meansOf } from '../eval/significance.js'
 import type { PhaseContext, StageModel } from './context.js'
 import { validInstances } from './instances.js'
 import { predict } from './predictions.js'
@@ -10,11 +10,27 @@ import type { ValidationMetrics } from './run-record.js'
 export async function validate(
   context: PhaseContext,
   stage: StageModel,
-  at: { readonly name: string; readonly after: ValidationMetrics['after']; readonly step: number; readonly instances: number },
+  at: {
+    readonly name: string
+    readonly after: ValidationMetrics['after']
+    readonly step: number
+    readonly instances: number
+  },
 ): Promise<void> {
   const instances = validInstances(context.dataset, context.config, at.instances)
   if (instances.length === 0) return
   const predictions = await predict(context, stage, 'think_score', instances)
-  const { hr1, hr5, ndcg5 } = meansOf(rankingOutcomes(instances, { scores: predictions.map(({ scores }) => scores) }))
-  context.run.metrics({ phase: 'evaluate', model: at.name, after: at.after, step: at.step, hr1, hr5, ndcg5, n: instances.length })
+  const { hr1, hr5, ndcg5 } = meansOf(
+    rankingOutcomes(instances, { scores: predictions.map(({ scores }) => scores) }),
+  )
+  context.run.metrics({
+    phase: 'evaluate',
+    model: at.name,
+    after: at.after,
+    step: at.step,
+    hr1,
+    hr5,
+    ndcg5,
+    n: instances.length,
+  })
 }

@@ -2,4 +2,7 @@
 
 import { phaseCommand } from '../single-phase.js'
 
-export const collectCommand = phaseCommand('collect', 'Write reasoning traces with the model itself (and the builtin teacher where it keeps too few)')
+export const collectCommand = phaseCommand(
+  'collect',
+  'Write reasoning traces with the model itself (and the builtin teacher where it keeps too few)',
+)

@@ -6,7 +6,16 @@
 import { createRequire } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { Adapter, engineInfo, generate, Model, type NativeModelConfig, type PolicyLossConfig, ReasonrecError, Trainer } from '../../engine/index.js'
+import {
+  Adapter,
+  engineInfo,
+  generate,
+  Model,
+  type NativeModelConfig,
+  type PolicyLossConfig,
+  ReasonrecError,
+  Trainer,
+} from '../../engine/index.js'
 import { type CommonArguments, commonOptions } from '../options.js'
 import { printJson } from '../running.js'
 
@@ -54,13 +63,22 @@ export const doctorCommand: CommandModule<object, CommonArguments> = {
   handler: async (args: ArgumentsCamelCase<CommonArguments>) => {
     const facts = await examine()
     if (args.json) printJson(facts)
-    else for (const [name, value] of Object.entries(facts)) process.stdout.write(`${name.padEnd(10)}${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
+    else
+      for (const [name, value] of Object.entries(facts))
+        process.stdout.write(
+          `${name.padEnd(10)}${typeof value === 'string' ? value : JSON.stringify(value)}\n`,
+        )
     if (!facts.ok) process.exitCode = 13
   },
 }
 
 async function examine() {
-  const libraries = { cublaslt: unused('no CUDA backend'), nccl: unused('no distributed mode'), mpi: unused('no distributed mode'), onnxruntime: packaged('onnxruntime-node') }
+  const libraries = {
+    cublaslt: unused('no CUDA backend'),
+    nccl: unused('no distributed mode'),
+    mpi: unused('no distributed mode'),
+    onnxruntime: packaged('onnxruntime-node'),
+  }
   try {
     const info = engineInfo()
     const self_test = await selfTest()
@@ -72,7 +90,13 @@ async function examine() {
       isas: info.isas,
       threads: info.threads,
       backends: [
-        { name: 'cpu', available: true, reason: '', device: cpus()[0]?.model.trim() ?? 'unknown', memory: totalmem() },
+        {
+          name: 'cpu',
+          available: true,
+          reason: '',
+          device: cpus()[0]?.model.trim() ?? 'unknown',
+          memory: totalmem(),
+        },
         { name: 'cuda', available: false, reason: 'not built into this version', device: '', memory: 0 },
       ],
       libraries,
@@ -80,7 +104,15 @@ async function examine() {
     }
   } catch (error) {
     const detail = error instanceof ReasonrecError ? error.toLine() : String(error)
-    return { ok: false, node: process.version, addon: null, isa: null, backends: [], libraries, self_test: { passed: false, detail } }
+    return {
+      ok: false,
+      node: process.version,
+      addon: null,
+      isa: null,
+      backends: [],
+      libraries,
+      self_test: { passed: false, detail },
+    }
   }
 }
 
@@ -88,18 +120,32 @@ async function selfTest(): Promise<SelfTest> {
   const model = await Model.random(tiny, 7n, 0.3)
   const prompt = [1, 9, 33, 5]
   const script = [{ kind: 'free', maxNew: 16, sampling: { temperature: 1 } }] as const
-  const [[sample] = []] = await generate(model, {}, [{ prompt, samples: [{ stream: 1n }] }], script, { seed: 1n, maxRows: 4 })
+  const [[sample] = []] = await generate(model, {}, [{ prompt, samples: [{ stream: 1n }] }], script, {
+    seed: 1n,
+    maxRows: 4,
+  })
   if (!sample) return { passed: false, detail: 'nothing was sampled' }
   const adapter = await Adapter.create(model, { rank: 2, alpha: 4, targets: ['q_proj'] }, 3n)
   const trainer = await Trainer.forAdapter(model, { adapter, tokenBudget: 256 })
   const ones = new Uint8Array(sample.tokens.length).fill(1)
   const completion = { ids: sample.tokens, mask: ones, oldLogprobs: sample.logprobs, advantage: 0 }
   const options = { temperature: 1, reference: {}, gradients: false }
-  const { logprobs } = await trainer.accumulatePolicy([{ prompt, completions: [completion] }], lossOff, Float64Array.of(1), options)
+  const { logprobs } = await trainer.accumulatePolicy(
+    [{ prompt, completions: [completion] }],
+    lossOff,
+    Float64Array.of(1),
+    options,
+  )
   const differing = sample.logprobs.filter((value, index) => value !== logprobs[index]).length
   return differing === 0
-    ? { passed: true, detail: `${sample.logprobs.length} sampled log-probs equal the trained ones to the bit` }
-    : { passed: false, detail: `${differing} of ${sample.logprobs.length} sampled log-probs differ from the trained ones` }
+    ? {
+        passed: true,
+        detail: `${sample.logprobs.length} sampled log-probs equal the trained ones to the bit`,
+      }
+    : {
+        passed: false,
+        detail: `${differing} of ${sample.logprobs.length} sampled log-probs differ from the trained ones`,
+      }
 }
 
 interface Library {

@@ -2,4 +2,7 @@
 
 import { phaseCommand } from '../single-phase.js'
 
-export const evaluateCommand = phaseCommand('evaluate', 'Rank the test candidates with the model before and after training')
+export const evaluateCommand = phaseCommand(
+  'evaluate',
+  'Rank the test candidates with the model before and after training',
+)

@@ -26,7 +26,12 @@ const logprobsCommand: CommandModule<object, LogprobsArguments> = {
     commonOptions(parser)
       .option('model', { type: 'string', demandOption: true, requiresArg: true, describe: 'Model folder' })
       .option('adapter', { type: 'string', requiresArg: true, describe: 'PEFT adapter folder' })
-      .option('ids', { type: 'string', demandOption: true, requiresArg: true, describe: 'Token ids, comma separated' }),
+      .option('ids', {
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        describe: 'Token ids, comma separated',
+      }),
   handler: async (args: ArgumentsCamelCase<LogprobsArguments>) => {
     requireDevice(args.device)
     const ids = parseIds(args.ids)
@@ -41,7 +46,9 @@ const logprobsCommand: CommandModule<object, LogprobsArguments> = {
     if (args.json) return printJson({ next })
     for (const [position, { logprob, top }] of next.entries()) {
       const [best] = top
-      process.stdout.write(`${position}\t${ids[position]}\tnext ${logprob?.toFixed(6) ?? '-'}\tbest ${best?.[0]} ${best?.[1].toFixed(6)}\n`)
+      process.stdout.write(
+        `${position}\t${ids[position]}\tnext ${logprob?.toFixed(6) ?? '-'}\tbest ${best?.[0]} ${best?.[1].toFixed(6)}\n`,
+      )
     }
   },
 }
@@ -64,21 +71,31 @@ const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
       ...(ids && { ids, decoded: tokenizer.decode(ids) }),
     }
     if (args.json) printJson(facts)
-    else for (const [name, value] of Object.entries(facts)) process.stdout.write(`${name}\t${JSON.stringify(value)}\n`)
+    else
+      for (const [name, value] of Object.entries(facts))
+        process.stdout.write(`${name}\t${JSON.stringify(value)}\n`)
   },
 }
 
 export const inspectCommand: CommandModule = {
   command: 'inspect <what>',
   describe: 'Look at what the engine sees',
-  builder: (parser) => parser.command(logprobsCommand).command(tokenizerCommand).demandCommand(1, 'say what to inspect: logprobs or tokenizer'),
+  builder: (parser) =>
+    parser
+      .command(logprobsCommand)
+      .command(tokenizerCommand)
+      .demandCommand(1, 'say what to inspect: logprobs or tokenizer'),
   handler: () => {},
 }
 
 function parseIds(text: string): number[] {
   const ids = text.split(',').map((part) => Number(part.trim()))
   if (ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0)) return ids
-  throw new ReasonrecError('RR_USAGE_IDS', '--ids is not a list of token ids', { expected: 'numbers such as 1,5,9', got: text, remedy: 'separate ids with commas' })
+  throw new ReasonrecError('RR_USAGE_IDS', '--ids is not a list of token ids', {
+    expected: 'numbers such as 1,5,9',
+    got: text,
+    remedy: 'separate ids with commas',
+  })
 }
 
 /** [id, log-prob] of the largest logits, falling; equal ones by id. */

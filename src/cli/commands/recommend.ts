@@ -16,11 +16,11 @@ import { methodOf } from '../../methods/registry.js'
 import { openDataset, openModel } from '../../methods/session.js'
 import type { ModelContext } from '../../phases/context.js'
 import { Encoding } from '../../phases/encoding.js'
+import { type Prediction, predict, ranking } from '../../phases/predictions.js'
 import { isRunDirectory } from '../../phases/run-directory.js'
-import { predict, type Prediction, ranking } from '../../phases/predictions.js'
 import { untrusted } from '../../prompts/untrusted-text.js'
 import { terminalLine, terminalText } from '../../report/terminal-text.js'
-import { configOf, requireDevice, type RunArguments, runOptions } from '../options.js'
+import { configOf, type RunArguments, requireDevice, runOptions } from '../options.js'
 import { printJson } from '../running.js'
 
 interface RecommendArguments extends RunArguments {
@@ -38,9 +38,21 @@ export const recommendCommand: CommandModule<object, RecommendArguments> = {
   describe: 'Reason about one history and rank candidates',
   builder: (parser) =>
     runOptions(parser)
-      .option('adapter', { type: 'string', requiresArg: true, describe: 'PEFT adapter folder, such as RUN/adapter' })
-      .option('history', { type: 'string', requiresArg: true, describe: 'Titles, oldest first, separated by |' })
-      .option('user', { type: 'string', requiresArg: true, describe: 'User id of the data, instead of --history' })
+      .option('adapter', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'PEFT adapter folder, such as RUN/adapter',
+      })
+      .option('history', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Titles, oldest first, separated by |',
+      })
+      .option('user', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'User id of the data, instead of --history',
+      })
       .option('candidates', { type: 'string', requiresArg: true, describe: 'Titles to rank, separated by |' })
       .conflicts('history', 'user')
       .example('$0 recommend --model DIR --adapter RUN/adapter --history "A|B|C" --candidates "X|Y"', ''),
@@ -61,7 +73,12 @@ export const recommendCommand: CommandModule<object, RecommendArguments> = {
       signal: new AbortController().signal,
     }
     const adapter = args.adapter === undefined ? null : await Adapter.load(base, args.adapter)
-    const [prediction] = await predict(context, { model: base, adapters: { trained: adapter } }, 'think_score', [instance])
+    const [prediction] = await predict(
+      context,
+      { model: base, adapters: { trained: adapter } },
+      'think_score',
+      [instance],
+    )
     print(catalogue, instance, prediction as Prediction, args.json)
   },
 }
@@ -70,7 +87,8 @@ export const recommendCommand: CommandModule<object, RecommendArguments> = {
 function configFor(args: RecommendArguments): LoadedConfig {
   const around = args.adapter === undefined ? null : dirname(resolve(args.adapter))
   const fallback = configOf({ ...args, preset: args.preset ?? 're2' })
-  if (args.preset !== undefined || args.config !== undefined || around === null || !isRunDirectory(around)) return fallback
+  if (args.preset !== undefined || args.config !== undefined || around === null || !isRunDirectory(around))
+    return fallback
   const file = join(around, 'config.yaml')
   const stored = existsSync(file) ? readStoredConfig(file) : fallback
   const { model, data } = stored.config
@@ -87,7 +105,12 @@ interface Question {
   readonly instance: Instance
 }
 
-function question(args: RecommendArguments, dataset: Dataset | null, noun: string | null, longest: number): Question {
+function question(
+  args: RecommendArguments,
+  dataset: Dataset | null,
+  noun: string | null,
+  longest: number,
+): Question {
   const items: Item[] = [...(dataset?.items ?? [])]
   const byTitle = new Map(items.map((item, index) => [normaliseTitle(item.title.text), index]))
   const indexOf = (raw: string): ItemIndex => {
@@ -98,32 +121,62 @@ function question(args: RecommendArguments, dataset: Dataset | null, noun: strin
     items.push({ id: title.text, title })
     return items.length - 1
   }
-  const history = (args.user === undefined ? titles(args.history, '--history').map(indexOf) : historyOf(dataset, args.user)).slice(-longest)
-  const candidates = args.candidates === undefined ? popularUnseen(dataset, history) : [...new Set(titles(args.candidates, '--candidates').map(indexOf))]
+  const history = (
+    args.user === undefined ? titles(args.history, '--history').map(indexOf) : historyOf(dataset, args.user)
+  ).slice(-longest)
+  const candidates =
+    args.candidates === undefined
+      ? popularUnseen(dataset, history)
+      : [...new Set(titles(args.candidates, '--candidates').map(indexOf))]
   const [first] = candidates
-  if (first === undefined) throw new ReasonrecError('RR_USAGE_CANDIDATES', 'there is nothing to rank', { remedy: 'give --candidates "X|Y"' })
+  if (first === undefined)
+    throw new ReasonrecError('RR_USAGE_CANDIDATES', 'there is nothing to rank', {
+      remedy: 'give --candidates "X|Y"',
+    })
   const catalogue: Dataset = {
-    ...(dataset ?? { name: 'command line', noun: noun ?? 'item', trainInteractions: [], train: [], valid: [], test: [], notes: [] }),
+    ...(dataset ?? {
+      name: 'command line',
+      noun: noun ?? 'item',
+      trainInteractions: [],
+      train: [],
+      valid: [],
+      test: [],
+      notes: [],
+    }),
     items,
   }
   // The target is unknown here; it only says whose log-prob is noted.
-  return { catalogue, instance: { id: 'recommend', user: args.user ?? '', history, target: first, candidates } }
+  return {
+    catalogue,
+    instance: { id: 'recommend', user: args.user ?? '', history, target: first, candidates },
+  }
 }
 
 function titles(text: string | undefined, option: string): string[] {
-  const parts = (text ?? '').split('|').map((part) => part.trim()).filter((part) => untrusted(part).text !== '')
+  const parts = (text ?? '')
+    .split('|')
+    .map((part) => part.trim())
+    .filter((part) => untrusted(part).text !== '')
   if (parts.length > 0) return parts
-  throw new ReasonrecError('RR_USAGE_TITLES', `${option} holds no titles`, { expected: '"A|B|C"', remedy: 'separate titles with |' })
+  throw new ReasonrecError('RR_USAGE_TITLES', `${option} holds no titles`, {
+    expected: '"A|B|C"',
+    remedy: 'separate titles with |',
+  })
 }
 
 function historyOf(dataset: Dataset | null, user: string): readonly ItemIndex[] {
   const items = dataset?.userItems?.get(user)
   if (items && items.length > 0) return items
-  throw new ReasonrecError('RR_DATA_USER', `the data has no user ${JSON.stringify(user)}`, { remedy: 'give a user id of the interactions file' })
+  throw new ReasonrecError('RR_DATA_USER', `the data has no user ${JSON.stringify(user)}`, {
+    remedy: 'give a user id of the interactions file',
+  })
 }
 
 function popularUnseen(dataset: Dataset | null, history: readonly ItemIndex[]): ItemIndex[] {
-  if (!dataset) throw new ReasonrecError('RR_USAGE_CANDIDATES', 'there is nothing to rank', { remedy: 'give --candidates "X|Y", or --data DIR to take popular items' })
+  if (!dataset)
+    throw new ReasonrecError('RR_USAGE_CANDIDATES', 'there is nothing to rank', {
+      remedy: 'give --candidates "X|Y", or --data DIR to take popular items',
+    })
   const counts = trainCounts(dataset)
   return dataset.items
     .map((_, item) => item)
@@ -134,17 +187,30 @@ function popularUnseen(dataset: Dataset | null, history: readonly ItemIndex[]): 
 
 function print(catalogue: Dataset, instance: Instance, prediction: Prediction, json: boolean): void {
   const title = (item: ItemIndex): string => catalogue.items[item]?.title.text ?? ''
-  const scores = new Map(instance.candidates.map((item, index) => [item, prediction.scores?.[index] ?? Number.NEGATIVE_INFINITY]))
+  const scores = new Map(
+    instance.candidates.map((item, index) => [item, prediction.scores?.[index] ?? Number.NEGATIVE_INFINITY]),
+  )
   const largest = Math.max(...scores.values())
   const total = [...scores.values()].reduce((sum, score) => sum + Math.exp(score - largest), 0)
   const ranked = ranking(instance, prediction).map((item) => {
     const logprob = scores.get(item) ?? Number.NEGATIVE_INFINITY
-    return { id: catalogue.items[item]?.id ?? '', title: title(item), logprob, share: Math.exp(logprob - largest) / total }
+    return {
+      id: catalogue.items[item]?.id ?? '',
+      title: title(item),
+      logprob,
+      share: Math.exp(logprob - largest) / total,
+    }
   })
   const { reasoning, parsed, tokens } = prediction
-  if (json) return printJson({ schema: 1, history: instance.history.map(title), reasoning, reasoning_closed: parsed, tokens, ranking: ranked })
+  if (json) {
+    const asked = { schema: 1, history: instance.history.map(title) }
+    printJson({ ...asked, reasoning, reasoning_closed: parsed, tokens, ranking: ranked })
+    return
+  }
   process.stdout.write(`${terminalText(reasoning)}\n\n`)
   ranked.forEach(({ title: name, share }, index) => {
-    process.stdout.write(`${String(index + 1).padStart(3)}  ${(100 * share).toFixed(1).padStart(5)} %  ${terminalLine(name)}\n`)
+    process.stdout.write(
+      `${String(index + 1).padStart(3)}  ${(100 * share).toFixed(1).padStart(5)} %  ${terminalLine(name)}\n`,
+    )
   })
 }

@@ -12,7 +12,10 @@ interface ReportArguments extends CommonArguments {
 export const reportCommand: CommandModule<object, ReportArguments> = {
   command: 'report <run>',
   describe: 'Write the report of a run',
-  builder: (parser) => commonOptions(parser.positional('run', { type: 'string', demandOption: true, describe: 'Folder of the run' })),
+  builder: (parser) =>
+    commonOptions(
+      parser.positional('run', { type: 'string', demandOption: true, describe: 'Folder of the run' }),
+    ),
   handler: async (args: ArgumentsCamelCase<ReportArguments>) => {
     const { html, markdown } = await writeReport(args.run)
     if (args.json) printJson({ schema: 1, report: html, markdown })

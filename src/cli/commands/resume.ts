@@ -13,7 +13,10 @@ interface ResumeArguments extends CommonArguments {
 export const resumeCommand: CommandModule<object, ResumeArguments> = {
   command: 'resume <run>',
   describe: 'Go on with an interrupted run',
-  builder: (parser) => commonOptions(parser.positional('run', { type: 'string', demandOption: true, describe: 'Folder of the run' })),
+  builder: (parser) =>
+    commonOptions(
+      parser.positional('run', { type: 'string', demandOption: true, describe: 'Folder of the run' }),
+    ),
   handler: async (args: ArgumentsCamelCase<ResumeArguments>) => {
     requireDevice(args.device)
     await runToEnd(async (watcher) => {

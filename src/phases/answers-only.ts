@@ -1,0 +1,157 @@
+/**
+ * The control that tells what reasoning adds: the same adapter trained on answers alone, by the direct prompt, with the
+ * budget of the run it stands beside.
+ *   answers_only_sft  as many updates of as many examples as Imitation had, on the true titles of the instances
+ *                     that Collection asked (all of them, not only those with a kept trace)
+ *   answers_only_rl   from there, as many policy steps as Internalization: P prompts, G titles each chosen among
+ *                     the candidates, reward 1 for the true one; the true title taught where rl.allfail says so
+ * Both are trained within the evaluation of a run and kept as adapters in its folder. A sitting that is
+ * interrupted here trains the control again.
+ */
+
+import { existsSync } from 'node:fs'
+import {
+  Adapter,
+  advantages,
+  aggregationWeights,
+  createTrie,
+  generate,
+  type PolicyCompletion,
+  type PolicyGroup,
+  Trainer,
+} from '../engine/index.js'
+import type { Instance } from '../data/types.js'
+import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+import { joined } from './encoding.js'
+import { BatchPlan, directExample } from './examples.js'
+import { readJsonLines } from './files.js'
+import { collectInstances, shownInstance, trainingParts } from './instances.js'
+import { constantRate, cosineRate } from './learning-rate.js'
+import { policyLoss } from './policy-update.js'
+import { PromptSource } from './rollout-rounds.js'
+import type { ImitateMetrics, MetricsLine } from './run-record.js'
+import { derivedSeed, streamId } from './streams.js'
+import { publishFolder } from './training.js'
+
+export const answersOnlyFolders = { sft: 'answers-only-sft', rl: 'answers-only-rl' } as const
+
+export interface AnswersOnly {
+  readonly sft: StageModel
+  /** Null where the run has no Internalization. */
+  readonly rl: StageModel | null
+}
+
+/** Trains what is not there yet. */
+export async function answersOnly(context: PhaseContext): Promise<AnswersOnly> {
+  const { run, base, config } = context
+  const [sftFolder, rlFolder] = [run.file(answersOnlyFolders.sft), run.file(answersOnlyFolders.rl)]
+  const publish = (folder: string, adapter: Adapter): Promise<void> =>
+    publishFolder(folder, (temporary) => adapter.save(temporary, { baseModel: base.dir ?? '' }))
+  if (!existsSync(sftFolder)) await publish(sftFolder, await imitateAnswers(context))
+  const sft = await Adapter.load(base, sftFolder)
+  if (config.rl.steps > 0 && !existsSync(rlFolder)) await publish(rlFolder, await internalizeAnswers(context, sft))
+  const rl = config.rl.steps > 0 ? await Adapter.load(base, rlFolder) : null
+  return { sft: stage(context, sft), rl: rl && stage(context, rl) }
+}
+
+function stage({ base }: PhaseContext, adapter: Adapter): StageModel {
+  return { model: base, adapters: { trained: adapter } }
+}
+
+async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
+  const { config, base, dataset, signal } = context
+  const { sft, seed } = config
+  const { rank, alpha, rslora, targets } = sft
+  const adapter = await Adapter.create(base, { rank, alpha, rslora, targets }, derivedSeed(seed, 'imitation adapter'))
+  const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
+  const examples = collectInstances(dataset, config)
+    .map((instance) => shownInstance(dataset, instance, 0))
+    .map((instance) => directExample(context, instance))
+  const steps = imitationSteps(context)
+  const plan = new BatchPlan(examples, seed, sft.batch, Math.ceil(steps / Math.ceil(examples.length / sft.batch)))
+  for (let step = 0; step < steps; step++) {
+    const batch = plan.at(step)
+    const normaliser = batch.reduce((sum, { responseTokens }) => sum + responseTokens, 0)
+    await trainer.accumulateSft(batch, normaliser, { signal })
+    const learningRate = cosineRate(sft.lr ?? 2e-4, step, steps, Math.ceil(sft.warmup * steps), sft.final_lr)
+    await trainer.apply({ ...adam, learningRate, weightDecay: sft.weight_decay, clipNorm: sft.clip_norm })
+  }
+  return adapter
+}
+
+/** Updates that Imitation did in this run. */
+function imitationSteps({ run }: PhaseContext): number {
+  const lines = readJsonLines<MetricsLine>(run.file('metrics.jsonl'))
+  return lines.filter((line): line is ImitateMetrics => line.phase === 'imitate').at(-1)?.steps ?? 0
+}
+
+async function internalizeAnswers(context: PhaseContext, reference: Adapter): Promise<Adapter> {
+  const { config, base, dataset, signal } = context
+  const { rl } = config
+  const adapter = await reference.clone()
+  const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
+  const prompts = new PromptSource(context, trainingParts(dataset, config).internalization)
+  for (let step = 0; step < rl.steps; step++) {
+    signal.throwIfAborted()
+    const groups = await chosenTitles(context, adapter, prompts.of(step, 'prompts', rl.prompts), step)
+    if (groups.length === 0) continue
+    const lengths = groups.flatMap(({ completions }) => completions.map(({ mask }) => mask.reduce((sum, bit) => sum + bit, 0)))
+    const weights = aggregationWeights(rl.agg, Int32Array.from(lengths), rl.max_new)
+    await trainer.accumulatePolicy(groups, policyLoss(context), weights, {
+      temperature: rl.temperature,
+      reference: { frozen: reference },
+      signal,
+    })
+    const learningRate = constantRate(rl.lr, step, rl.warmup)
+    await trainer.apply({ ...adam, learningRate, weightDecay: rl.weight_decay, clipNorm: rl.clip_norm })
+  }
+  return adapter
+}
+
+/** A step's groups with advantages; groups of hits or misses alone carry only what is taught. */
+async function chosenTitles(context: PhaseContext, adapter: Adapter, instances: readonly Instance[], step: number): Promise<PolicyGroup[]> {
+  const { encoding, base, config, signal } = context
+  const { rl } = config
+  const asked = instances.map((instance, index) => ({
+    prompt: encoding.prompt(instance, 'direct'),
+    trie: createTrie(encoding.candidateTitles(instance)),
+    samples: Array.from({ length: rl.group }, (_, sample) => ({
+      stream: streamId('answers_only', step, index, sample),
+      given: encoding.frame.directOpen,
+    })),
+  }))
+  const script = [{ kind: 'choose', sampling: { temperature: rl.temperature } }] as const
+  const samples = await generate(base, { trained: adapter }, asked, script, decodeOptions(context, derivedSeed(config.seed, 'answers only')), { signal })
+  const trained = samples.flat().reduce((sum, { kinds }) => sum + kinds.filter((kind) => kind === 2).length, 0)
+  return asked.flatMap(({ prompt, trie }, index) => {
+    const instance = instances[index] as Instance
+    const own = samples[index] ?? []
+    const rewards = Float64Array.from(own, ({ choice }) => (instance.candidates[choice] === instance.target ? 1 : 0))
+    const hits = rewards.reduce((sum, reward) => sum + reward, 0)
+    const advantage = advantages(rl.adv, rewards, Int32Array.of(own.length), { epsilon: rl.adv_epsilon })
+    const sampled = own.map(
+      ({ tokens, kinds, logprobs }, sample): PolicyCompletion => ({
+        ids: tokens,
+        mask: Uint8Array.from(kinds, (kind) => (kind === 2 ? 1 : 0)),
+        oldLogprobs: logprobs,
+        advantage: advantage[sample] ?? 0,
+        trieBegin: kinds.indexOf(2),
+      }),
+    )
+    const teaches = hits > 0 && hits < own.length
+    const completions = [
+      ...(teaches || !rl.dynamic_sampling ? sampled : []),
+      ...(hits === 0 && rl.allfail === 'add_gt' ? [taught(context, instance, rl.gt_weight / trained)] : []),
+    ]
+    return completions.length === 0 ? [] : [{ prompt, trie, completions }]
+  })
+}
+
+/** The true title, supervised. */
+function taught({ encoding }: PhaseContext, instance: Instance, sftWeight: number): PolicyCompletion {
+  const ids = joined([encoding.frame.directOpen, encoding.title(instance.target)])
+  const sftMask = new Uint8Array(ids.length).fill(1, encoding.frame.directOpen.length)
+  return { ids, mask: new Uint8Array(ids.length), oldLogprobs: new Float32Array(ids.length), advantage: 0, sftWeight, sftMask, trieBegin: -1 }
+}
+
+const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const

@@ -1,0 +1,52 @@
+/** Which prompts a step of Internalization rolls out, and the rounds that replace groups without a signal. */
+
+import type { Instance } from '../data/types.js'
+import type { PhaseContext } from './context.js'
+import { EpochOrders, promptsOfStep, shownInstance } from './instances.js'
+import { teaches } from './policy-batch.js'
+import { type RolloutGroup, type RolloutSetting, rollOut } from './rollouts.js'
+
+/** Prompts as a pure function of (seed, purpose, step), with negatives of their own in every epoch. */
+export class PromptSource {
+  private readonly orders = new Map<string, EpochOrders>()
+
+  constructor(
+    private readonly context: PhaseContext,
+    private readonly instances: readonly Instance[],
+  ) {}
+
+  of(step: number, purpose: string, count: number): Instance[] {
+    const { dataset, config } = this.context
+    const orders = this.orders.get(purpose) ?? new EpochOrders(this.instances, config.seed, purpose)
+    this.orders.set(purpose, orders)
+    return promptsOfStep(this.instances, orders, step, count).map(({ instance, epoch }) =>
+      shownInstance(dataset, instance, epoch),
+    )
+  }
+}
+
+export async function rolledOut(
+  context: PhaseContext,
+  setting: RolloutSetting & { readonly prompts: PromptSource },
+  step: number,
+): Promise<RolloutGroup[]> {
+  const { rl } = context.config
+  const groups = await rollOut(context, setting, setting.prompts.of(step, 'prompts', rl.prompts), {
+    purpose: 'rollout',
+    step,
+    firstPrompt: 0,
+  })
+  for (let round = 0; round < rl.refill_rounds; round++) {
+    const missing = rl.prompts - groups.filter((group) => teaches(context, group)).length
+    if (missing <= 0) break
+    const further = setting.prompts.of(step, `refill ${round}`, rl.prompts).slice(0, missing)
+    groups.push(
+      ...(await rollOut(context, setting, further, {
+        purpose: 'rollout_refill',
+        step,
+        firstPrompt: round * rl.prompts,
+      })),
+    )
+  }
+  return groups
+}
