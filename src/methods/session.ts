@@ -3,7 +3,7 @@
  * folder free, model folder, tokenizer, data, and only then the run directory.
  */
 
-import { type LoadedConfig } from '../config/load.js'
+import type { LoadedConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
 import { loadDataset } from '../data/load.js'
 import type { Dataset } from '../data/types.js'
@@ -14,6 +14,8 @@ import type { ProgressSink } from '../phases/progress.js'
 import { RunDirectory } from '../phases/run-directory.js'
 import type { Phase, SampleLine } from '../phases/run-record.js'
 import { Tokenizer } from '../prompts/tokenizer.js'
+import { embeddedDataset } from '../quickstart/dataset.js'
+import { embedded, embeddedModelFolder } from '../quickstart/embedded.js'
 import { methodOf } from './registry.js'
 
 export interface Watcher {
@@ -24,7 +26,12 @@ export interface Watcher {
 }
 
 /** A new run. */
-export async function createRun(loaded: LoadedConfig, out: string, plan: readonly Phase[], watcher: Watcher): Promise<PhaseContext> {
+export async function createRun(
+  loaded: LoadedConfig,
+  out: string,
+  plan: readonly Phase[],
+  watcher: Watcher,
+): Promise<PhaseContext> {
   RunDirectory.requireFree(out)
   const parts = await openParts(loaded.config, watcher.signal)
   return contextOf(parts, RunDirectory.create(out, loaded, plan), watcher)
@@ -52,8 +59,12 @@ async function openParts(config: Config, signal: AbortSignal): Promise<Parts> {
   return { base, tokenizer, dataset: await openDataset(config) }
 }
 
-export async function openModel(config: Config, signal?: AbortSignal): Promise<Pick<Parts, 'base' | 'tokenizer'>> {
-  const dir = required(config.model.dir, 'model.dir', '--model DIR')
+export async function openModel(
+  config: Config,
+  signal?: AbortSignal,
+): Promise<Pick<Parts, 'base' | 'tokenizer'>> {
+  const named = required(config.model.dir, 'model.dir', '--model DIR')
+  const dir = named === embedded ? embeddedModelFolder() : named
   await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
   const base = await Model.open(dir, { signal })
   const tokenizer = await Tokenizer.open(dir)
@@ -63,10 +74,12 @@ export async function openModel(config: Config, signal?: AbortSignal): Promise<P
 
 export async function openDataset(config: Config): Promise<Dataset> {
   const { data } = config
+  const candidates = Number(data.candidates.slice(1))
+  if (data.dir === embedded) return embeddedDataset({ candidates, candidateSeed: data.cand_seed })
   return loadDataset(required(data.dir, 'data.dir', '--data DIR'), {
     minHistory: data.min_hist,
     maxHistory: data.max_hist,
-    candidates: Number(data.candidates.slice(1)),
+    candidates,
     candidateSeed: data.cand_seed,
     split: data.split,
     maxTrainPerUser: data.max_train_per_user,
@@ -97,5 +110,7 @@ function contextOf({ base, tokenizer, dataset }: Parts, run: RunDirectory, watch
 
 function required(value: string | null, key: string, option: string): string {
   if (value !== null) return value
-  throw new ReasonrecError('RR_USAGE_MISSING', `${key} is not set`, { remedy: `give ${option} or set ${key} in a configuration file` })
+  throw new ReasonrecError('RR_USAGE_MISSING', `${key} is not set`, {
+    remedy: `give ${option} or set ${key} in a configuration file`,
+  })
 }

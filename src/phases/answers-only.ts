@@ -10,6 +10,7 @@
  */
 
 import { existsSync } from 'node:fs'
+import type { Instance } from '../data/types.js'
 import {
   Adapter,
   advantages,
@@ -20,7 +21,6 @@ import {
   type PolicyGroup,
   Trainer,
 } from '../engine/index.js'
-import type { Instance } from '../data/types.js'
 import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
 import { joined } from './encoding.js'
 import { BatchPlan, directExample } from './examples.js'
@@ -49,7 +49,8 @@ export async function answersOnly(context: PhaseContext): Promise<AnswersOnly> {
     publishFolder(folder, (temporary) => adapter.save(temporary, { baseModel: base.dir ?? '' }))
   if (!existsSync(sftFolder)) await publish(sftFolder, await imitateAnswers(context))
   const sft = await Adapter.load(base, sftFolder)
-  if (config.rl.steps > 0 && !existsSync(rlFolder)) await publish(rlFolder, await internalizeAnswers(context, sft))
+  if (config.rl.steps > 0 && !existsSync(rlFolder))
+    await publish(rlFolder, await internalizeAnswers(context, sft))
   const rl = config.rl.steps > 0 ? await Adapter.load(base, rlFolder) : null
   return { sft: stage(context, sft), rl: rl && stage(context, rl) }
 }
@@ -62,13 +63,22 @@ async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
   const { config, base, dataset, signal } = context
   const { sft, seed } = config
   const { rank, alpha, rslora, targets } = sft
-  const adapter = await Adapter.create(base, { rank, alpha, rslora, targets }, derivedSeed(seed, 'imitation adapter'))
+  const adapter = await Adapter.create(
+    base,
+    { rank, alpha, rslora, targets },
+    derivedSeed(seed, 'imitation adapter'),
+  )
   const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
   const examples = collectInstances(dataset, config)
     .map((instance) => shownInstance(dataset, instance, 0))
     .map((instance) => directExample(context, instance))
   const steps = imitationSteps(context)
-  const plan = new BatchPlan(examples, seed, sft.batch, Math.ceil(steps / Math.ceil(examples.length / sft.batch)))
+  const plan = new BatchPlan(
+    examples,
+    seed,
+    sft.batch,
+    Math.ceil(steps / Math.ceil(examples.length / sft.batch)),
+  )
   for (let step = 0; step < steps; step++) {
     const batch = plan.at(step)
     const normaliser = batch.reduce((sum, { responseTokens }) => sum + responseTokens, 0)
@@ -95,7 +105,9 @@ async function internalizeAnswers(context: PhaseContext, reference: Adapter): Pr
     signal.throwIfAborted()
     const groups = await chosenTitles(context, adapter, prompts.of(step, 'prompts', rl.prompts), step)
     if (groups.length === 0) continue
-    const lengths = groups.flatMap(({ completions }) => completions.map(({ mask }) => mask.reduce((sum, bit) => sum + bit, 0)))
+    const lengths = groups.flatMap(({ completions }) =>
+      completions.map(({ mask }) => mask.reduce((sum, bit) => sum + bit, 0)),
+    )
     const weights = aggregationWeights(rl.agg, Int32Array.from(lengths), rl.max_new)
     await trainer.accumulatePolicy(groups, policyLoss(context), weights, {
       temperature: rl.temperature,
@@ -109,7 +121,12 @@ async function internalizeAnswers(context: PhaseContext, reference: Adapter): Pr
 }
 
 /** A step's groups with advantages; groups of hits or misses alone carry only what is taught. */
-async function chosenTitles(context: PhaseContext, adapter: Adapter, instances: readonly Instance[], step: number): Promise<PolicyGroup[]> {
+async function chosenTitles(
+  context: PhaseContext,
+  adapter: Adapter,
+  instances: readonly Instance[],
+  step: number,
+): Promise<PolicyGroup[]> {
   const { encoding, base, config, signal } = context
   const { rl } = config
   const asked = instances.map((instance, index) => ({
@@ -121,12 +138,23 @@ async function chosenTitles(context: PhaseContext, adapter: Adapter, instances: 
     })),
   }))
   const script = [{ kind: 'choose', sampling: { temperature: rl.temperature } }] as const
-  const samples = await generate(base, { trained: adapter }, asked, script, decodeOptions(context, derivedSeed(config.seed, 'answers only')), { signal })
-  const trained = samples.flat().reduce((sum, { kinds }) => sum + kinds.filter((kind) => kind === 2).length, 0)
+  const samples = await generate(
+    base,
+    { trained: adapter },
+    asked,
+    script,
+    decodeOptions(context, derivedSeed(config.seed, 'answers only')),
+    { signal },
+  )
+  const trained = samples
+    .flat()
+    .reduce((sum, { kinds }) => sum + kinds.filter((kind) => kind === 2).length, 0)
   return asked.flatMap(({ prompt, trie }, index) => {
     const instance = instances[index] as Instance
     const own = samples[index] ?? []
-    const rewards = Float64Array.from(own, ({ choice }) => (instance.candidates[choice] === instance.target ? 1 : 0))
+    const rewards = Float64Array.from(own, ({ choice }) =>
+      instance.candidates[choice] === instance.target ? 1 : 0,
+    )
     const hits = rewards.reduce((sum, reward) => sum + reward, 0)
     const advantage = advantages(rl.adv, rewards, Int32Array.of(own.length), { epsilon: rl.adv_epsilon })
     const sampled = own.map(
@@ -151,7 +179,15 @@ async function chosenTitles(context: PhaseContext, adapter: Adapter, instances: 
 function taught({ encoding }: PhaseContext, instance: Instance, sftWeight: number): PolicyCompletion {
   const ids = joined([encoding.frame.directOpen, encoding.title(instance.target)])
   const sftMask = new Uint8Array(ids.length).fill(1, encoding.frame.directOpen.length)
-  return { ids, mask: new Uint8Array(ids.length), oldLogprobs: new Float32Array(ids.length), advantage: 0, sftWeight, sftMask, trieBegin: -1 }
+  return {
+    ids,
+    mask: new Uint8Array(ids.length),
+    oldLogprobs: new Float32Array(ids.length),
+    advantage: 0,
+    sftWeight,
+    sftMask,
+    trieBegin: -1,
+  }
 }
 
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const

@@ -7,6 +7,7 @@
 import type { Instance } from '../data/types.js'
 import type { RowId } from '../eval/result-row.js'
 import { meansOf } from '../eval/significance.js'
+import { type AnswersOnly, answersOnly } from './answers-only.js'
 import type { PhaseContext, StageModel } from './context.js'
 import { readJsonLines } from './files.js'
 import { testInstances } from './instances.js'
@@ -16,6 +17,7 @@ import { titlesOf } from './responses.js'
 import { outcomesOf } from './result-table.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
+import { hashOrder } from './streams.js'
 
 export interface PredictionLine extends Prediction {
   readonly row: RowId
@@ -29,18 +31,20 @@ interface Task {
   /** Training steps behind the model. */
   readonly step: number
   readonly stage: StageModel
+  /** The tests as this row is shown them; the targets and candidates are everybody's. */
+  readonly shown?: (instances: readonly Instance[]) => readonly Instance[]
 }
 
 export async function evaluate(context: PhaseContext): Promise<void> {
   const { config, run, progress } = context
   if (run.isDone('evaluate')) return
   const instances = testInstances(context.dataset, config)
-  const tasks = await evaluationTasks(context)
   const chunks = Math.ceil(instances.length / config.eval.chunk)
   const { next } = run.begin('evaluate')
-  progress.start('evaluate', tasks.length * instances.length, 'tests')
-  progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)
   try {
+    const tasks = await evaluationTasks(context)
+    progress.start('evaluate', tasks.length * instances.length, 'tests')
+    progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)
     for (let unit = next; unit < tasks.length * chunks; unit++) {
       context.signal.throwIfAborted()
       const task = tasks[Math.floor(unit / chunks)] as Task
@@ -48,10 +52,13 @@ export async function evaluate(context: PhaseContext): Promise<void> {
       const tokens = await evaluateChunk(
         context,
         task,
-        instances.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk),
-        place === 0,
+        (task.shown?.(instances) ?? instances).slice(
+          place * config.eval.chunk,
+          (place + 1) * config.eval.chunk,
+        ),
+        place === 0 && task.shown === undefined,
       )
-      if (place === chunks - 1) noteRow(context, task, instances)
+      if (place === chunks - 1 && task.shown === undefined) noteRow(context, task, instances)
       run.commit('evaluate', unit + 1)
       progress.advance(Math.min(config.eval.chunk, instances.length - place * config.eval.chunk), tokens)
     }
@@ -77,7 +84,38 @@ async function evaluationTasks(context: PhaseContext): Promise<Task[]> {
   ] as const
   const modes: ModelMode[] =
     settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
-  return modes.flatMap((mode) => models.map((model) => ({ ...model, mode })))
+  const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode })))
+  const [base, last] = [models[0], models.at(-1) ?? models[0]]
+  if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free' })
+  if (settings.controls.includes('shuffled_history')) {
+    tasks.push({
+      ...last,
+      row: 'shuffled_history',
+      mode: settings.mode,
+      shown: (tests) => exchangedHistories(tests, context.config.seed),
+    })
+  }
+  if (settings.controls.includes('answers_only'))
+    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps))
+  return tasks
+}
+
+/** Trained without reasoning, so asked without it. */
+function answersOnlyTasks({ sft, rl }: AnswersOnly, steps: number): Task[] {
+  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode: 'score' }
+  return rl
+    ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
+    : [first]
+}
+
+/** Every test with the history of another one, in a ring by hash. */
+function exchangedHistories(instances: readonly Instance[], seed: number): readonly Instance[] {
+  const ring = hashOrder(instances, ({ id }) => id, seed, 'exchanged histories')
+  const next = new Map(ring.map(({ id }, place) => [id, ring[(place + 1) % ring.length] as Instance]))
+  return instances.map((instance) => ({
+    ...instance,
+    history: next.get(instance.id)?.history ?? instance.history,
+  }))
 }
 
 async function evaluateChunk(

@@ -69,7 +69,7 @@ function reasonExample(context: PhaseContext, trace: Trace, index: number): Exam
   )
 }
 
-function directExample(context: PhaseContext, instance: Instance): Example {
+export function directExample(context: PhaseContext, instance: Instance): Example {
   const response = context.encoding.response(null, instance.target)
   return example(context, `${instance.id}#direct`, context.encoding.prompt(instance, 'direct'), response)
 }

@@ -38,7 +38,7 @@ export async function updatePolicy(
   return sums
 }
 
-function policyLoss(context: PhaseContext) {
+export function policyLoss(context: Pick<PhaseContext, 'config'>) {
   const { rl } = context.config
   return {
     loss: rl.loss,

@@ -37,7 +37,7 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   const main = rows.filter(({ mode }) => mode === context.config.eval.mode)
   return {
     table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
-    differences: differences(context, main),
+    differences: differences(context, rows, main),
     quality: Object.fromEntries(main.map((row) => [row.id, quality(context, instances, row, rows)])),
   }
 }
@@ -77,24 +77,39 @@ function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRo
 function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
   const { dataset, config } = context
   const baselines: Baseline[] = [randomBaseline(), popularityBaseline(dataset), itemKnnBaseline(dataset)]
-  return baselines.map((baseline) =>
+  const scorers = [
+    ...baselines.map(({ id, score }) => ({ id: id as ResultRow['id'], score })),
+    ...(dataset.oracle ? [{ id: 'oracle', score: dataset.oracle } as const] : []),
+  ]
+  return scorers.map(({ id, score }) =>
     evaluateRanking(
       instances,
-      { scores: instances.map((instance) => baseline.score(instance)) },
-      { id: baseline.id as ResultRow['id'], mode: 'none', seed: config.seed },
+      { scores: instances.map((instance) => score(instance)) },
+      { id, mode: 'none', seed: config.seed },
     ),
   )
 }
 
-function differences(context: PhaseContext, main: readonly JudgedRow[]): PairedDifference[] {
+/** The base stands there with the best of its ways to answer. */
+function differences(
+  context: PhaseContext,
+  rows: readonly JudgedRow[],
+  main: readonly JudgedRow[],
+): PairedDifference[] {
+  const hr1 = ({ outcomes }: JudgedRow): number => mean(outcomes.map((outcome) => outcome.hr1))
+  const best = rows.filter(({ id }) => id === 'base').sort((a, b) => hr1(b) - hr1(a))[0]
+  const rowOf = (id: JudgedRow['id']): JudgedRow | undefined =>
+    id === 'base' ? best : (main.find((row) => row.id === id) ?? rows.find((row) => row.id === id))
   const pairs = [
     ['imitated', 'base'],
     ['internalized', 'imitated'],
     ['internalized', 'base'],
+    ['internalized', 'answers_only_sft'],
+    ['internalized', 'answers_only_rl'],
+    ['internalized', 'shuffled_history'],
   ] as const
   return pairs.flatMap(([first, second]) => {
-    const a = main.find(({ id }) => id === first)
-    const b = main.find(({ id }) => id === second)
+    const [a, b] = [rowOf(first), rowOf(second)]
     if (!a || !b) return []
     const sides = { a: { id: a.id, mode: a.mode }, b: { id: b.id, mode: b.mode } }
     return pairedDifferences(a.outcomes, b.outcomes, context.config.seed).map((difference) => ({

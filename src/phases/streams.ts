@@ -15,6 +15,7 @@ const purposes = {
   rollout_refill: 4n,
   evaluate: 5n,
   recommend: 6n,
+  answers_only: 7n,
 } as const
 export type StreamPurpose = keyof typeof purposes
 

@@ -21,6 +21,7 @@ const srcRanks = [
   ['engine'],
   ['prompts'],
   ['data'],
+  ['quickstart/catalogue-words.ts', 'quickstart/world.ts', 'quickstart/dataset.ts', 'quickstart/embedded.ts'],
   ['config', 'rewards', 'eval'],
   ['methods/method.ts', 'teacher'],
   ['phases/run-record.ts', 'phases/progress.ts'],

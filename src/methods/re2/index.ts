@@ -26,7 +26,7 @@ export interface Re2Options {
   readonly gates?: Partial<GateThresholds>
 }
 
-export const presetNames = ['re2', 're2-small-cpu'] as const
+export const presetNames = ['re2', 're2-small-cpu', 're2-quickstart'] as const
 
 export const re2Form: AnswerForm = {
   thinkOpen: '<think>\n',

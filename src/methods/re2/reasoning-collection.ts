@@ -5,7 +5,7 @@
  * a small model keeps too little, and its share is stored.
  */
 
-import { collect, type CollectMethod } from '../../phases/collect.js'
+import { type CollectMethod, collect } from '../../phases/collect.js'
 import type { PhaseContext } from '../../phases/context.js'
 import type { CollectSummary } from '../../phases/run-record.js'
 import { partsText } from '../../prompts/prompt.js'
@@ -25,5 +25,8 @@ export function reasoningCollection(context: PhaseContext): Promise<CollectSumma
 
 function choice() {
   const filter = new BoilerplateFilter()
-  return { select: selectTraces, admit: (instance: string, reasoning: string) => filter.admit(instance, reasoning) }
+  return {
+    select: selectTraces,
+    admit: (instance: string, reasoning: string) => filter.admit(instance, reasoning),
+  }
 }
