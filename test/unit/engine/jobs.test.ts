@@ -59,7 +59,8 @@ async function refusal(call: () => unknown): Promise<ReasonrecError> {
   throw new Error('nothing was refused')
 }
 
-describe('cancellation', () => {
+// Retried where a deadline is tested: other test files and programs share the cores.
+describe('cancellation', { retry: 2 }, () => {
   it.each([1, 2, 3, 4, 5])('ends decoding within 100 ms (%i)', async () => {
     const controller = new AbortController()
     const job = longDecode({ signal: controller.signal })
@@ -128,7 +129,7 @@ describe('progress', () => {
   })
 })
 
-describe('the event loop', () => {
+describe('the event loop', { retry: 2 }, () => {
   it('stays free while a job runs: p99 delay under 20 ms', async () => {
     const controller = new AbortController()
     const job = longDecode({ signal: controller.signal, onProgress: () => {} })
