@@ -9,16 +9,22 @@
  * The engine alone (decoding, scoring, training) is `reasonrec/engine`.
  */
 
-export { configHash, configYaml, type ConfigSources, type LoadedConfig, loadConfig, readStoredConfig } from './config/load.js'
+export {
+  type ConfigSources,
+  configHash,
+  configYaml,
+  type LoadedConfig,
+  loadConfig,
+  readStoredConfig,
+} from './config/load.js'
 export { type Config, type ConfigKey, configKeys, configSchema } from './config/schema.js'
-export { loadDataset, type LoadOptions } from './data/load.js'
+export { type LoadOptions, loadDataset } from './data/load.js'
 export type { Dataset, Instance, Interaction, Item, ItemIndex } from './data/types.js'
 export * from './engine/index.js'
 export type { InferenceMode, RankingMeans, ResultRow, RowId } from './eval/result-row.js'
 export type { GateResult, Method, ParsedAnswer, PromptMode, Trace } from './methods/method.js'
 export { methodOf, methodSteps, presetFile } from './methods/registry.js'
 export { createRun, openDataset, openModel, openRun, type Watcher } from './methods/session.js'
-export { baseStage, imitatedStage, internalizedStage } from './phases/stage-models.js'
 export type { ModelContext, PhaseContext, StageModel } from './phases/context.js'
 export { Interrupted, watchInterrupts } from './phases/interrupt.js'
 export { allPhases, type MethodSteps, runStages } from './phases/pipeline.js'
@@ -26,7 +32,8 @@ export { type ModelMode, type Prediction, predict, ranking } from './phases/pred
 export { type ProgressSink, silentProgress } from './phases/progress.js'
 export { RunDirectory } from './phases/run-directory.js'
 export type { CollectSummary, MetricsLine, Phase, RunSummary, SampleLine } from './phases/run-record.js'
+export { baseStage, imitatedStage, internalizedStage } from './phases/stage-models.js'
 export { Tokenizer } from './prompts/tokenizer.js'
-export { untrusted, untrustedPassage, type UntrustedText } from './prompts/untrusted-text.js'
+export { type UntrustedText, untrusted, untrustedPassage } from './prompts/untrusted-text.js'
 export { terminalProgress } from './report/progress.js'
 export { type WrittenReport, writeReport } from './report/write-report.js'

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { closest, distance } from 'fastest-levenshtein'
-import { Document, isMap, isScalar, LineCounter, parseDocument, type ParsedNode } from 'yaml'
+import { Document, isMap, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { ReasonrecError } from '../engine/errors.js'
 import { type Config, configKeys, configSchema } from './schema.js'
@@ -146,7 +146,8 @@ function checkedConfig(layers: readonly ConfigLayer[]): LoadedConfig {
 function merge(below: unknown, above: unknown): unknown {
   if (!isRecord(below) || !isRecord(above)) return above
   const merged: Record<string, unknown> = { ...below }
-  for (const [name, value] of Object.entries(above)) merged[name] = name in merged ? merge(merged[name], value) : value
+  for (const [name, value] of Object.entries(above))
+    merged[name] = name in merged ? merge(merged[name], value) : value
   return merged
 }
 
@@ -165,15 +166,22 @@ function problemError(error: z.ZodError, layer: ConfigLayer): ReasonrecError {
   }
   const issue = error.issues[0]
   const path = issue?.path ?? []
-  return new ReasonrecError('RR_CONFIG_VALUE', `${layer.where(path)}: wrong value for ${path.join('.') || 'the configuration'}`, {
-    expected: issue?.message ?? 'another value',
-    got: JSON.stringify(valueAt(layer.values, path)) ?? 'nothing',
-    remedy: 'correct the value',
-  })
+  return new ReasonrecError(
+    'RR_CONFIG_VALUE',
+    `${layer.where(path)}: wrong value for ${path.join('.') || 'the configuration'}`,
+    {
+      expected: issue?.message ?? 'another value',
+      got: JSON.stringify(valueAt(layer.values, path)) ?? 'nothing',
+      remedy: 'correct the value',
+    },
+  )
 }
 
 function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((node, name) => (node as Record<PropertyKey, unknown> | null | undefined)?.[name], values)
+  return path.reduce<unknown>(
+    (node, name) => (node as Record<PropertyKey, unknown> | null | undefined)?.[name],
+    values,
+  )
 }
 
 /** "did you mean": the nearest full path, or the same last name elsewhere. */

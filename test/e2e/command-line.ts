@@ -38,8 +38,12 @@ export function start(args: readonly string[], environment: Record<string, strin
 export function finished(child: ChildProcess): Promise<Finished> {
   let stdout = ''
   let stderr = ''
-  child.stdout?.on('data', (piece: Buffer) => { stdout += piece.toString() })
-  child.stderr?.on('data', (piece: Buffer) => { stderr += piece.toString() })
+  child.stdout?.on('data', (piece: Buffer) => {
+    stdout += piece.toString()
+  })
+  child.stderr?.on('data', (piece: Buffer) => {
+    stderr += piece.toString()
+  })
   return new Promise((resolve) => child.on('close', (status) => resolve({ status, stdout, stderr })))
 }
 
@@ -48,16 +52,27 @@ export function cli(args: readonly string[], environment: Record<string, string>
 }
 
 /** Waits until a run's metrics hold `count` lines of a phase, then sends the signal. */
-export async function signalAt(child: ChildProcess, run: string, phase: string, count: number, signal: NodeJS.Signals): Promise<Finished> {
+export async function signalAt(
+  child: ChildProcess,
+  run: string,
+  phase: string,
+  count: number,
+  signal: NodeJS.Signals,
+): Promise<Finished> {
   const end = finished(child)
   const file = join(run, 'metrics.jsonl')
-  while (child.exitCode === null && linesOf(file, phase) < count) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (child.exitCode === null && linesOf(file, phase) < count)
+    await new Promise((resolve) => setTimeout(resolve, 5))
   child.kill(signal)
   return end
 }
 
 export function linesOf(file: string, phase: string): number {
-  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter((line) => line.startsWith(`{"phase":"${phase}"`)).length : 0
+  return existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line.startsWith(`{"phase":"${phase}"`)).length
+    : 0
 }
 
 export function sha256(file: string): string {

@@ -8,7 +8,17 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readJsonLines } from '../../src/phases/files.js'
 import type { InternalizeMetrics, MetricsLine } from '../../src/phases/run-record.js'
-import { cli, linesOf, sha256, signalAt, start, workFolder, writeSettings, writeTinyData, writeTinyModel } from './command-line.js'
+import {
+  cli,
+  linesOf,
+  sha256,
+  signalAt,
+  start,
+  workFolder,
+  writeSettings,
+  writeTinyData,
+  writeTinyModel,
+} from './command-line.js'
 
 const folder = workFolder()
 const straight = join(folder.path, 'straight')
@@ -26,11 +36,34 @@ const resumed = {
   prompt: { max_words: 30 },
   collect: { instances: 24, k_free: 2, k_hint: 1, max_new: 32, chunk: 4, fill_to: 24 },
   sft: { epochs: 3, batch: 4, rank: 4, alpha: 8, lr: 1e-3, save_every: 3 },
-  rl: { steps: 8, prompts: 4, group: 4, max_new: 96, warmup: 1, save_every: 3, lr: 1e-3, mask_truncated: false, minibatches: 2, allfail: 'add_gt' },
+  rl: {
+    steps: 8,
+    prompts: 4,
+    group: 4,
+    max_new: 96,
+    warmup: 1,
+    save_every: 3,
+    lr: 1e-3,
+    mask_truncated: false,
+    minibatches: 2,
+    allfail: 'add_gt',
+  },
   eval: { instances: 6, max_new: 12, chunk: 4 },
 } as const
 
-const argumentsFor = (out: string): string[] => ['run', '--preset', 're2-small-cpu', '--config', settings, '--model', model, '--data', data, '--out', out]
+const argumentsFor = (out: string): string[] => [
+  'run',
+  '--preset',
+  're2-small-cpu',
+  '--config',
+  settings,
+  '--model',
+  model,
+  '--data',
+  data,
+  '--out',
+  out,
+]
 
 const adapterOf = (out: string): string => sha256(join(out, 'adapter/adapter_model.safetensors'))
 
@@ -56,12 +89,16 @@ afterAll(() => folder.remove())
 
 describe('the straight run', () => {
   it('trains on real signal: groups differ, gradients flow, sampled equals trained', () => {
-    const lines = readJsonLines<MetricsLine>(join(straight, 'metrics.jsonl')).filter((line): line is InternalizeMetrics => line.phase === 'internalize')
+    const lines = readJsonLines<MetricsLine>(join(straight, 'metrics.jsonl')).filter(
+      (line): line is InternalizeMetrics => line.phase === 'internalize',
+    )
     expect(lines).toHaveLength(8)
     expect(lines.some(({ frac_reward_zero_std }) => frac_reward_zero_std < 1)).toBe(true)
     expect(lines.some(({ grad_norm }) => grad_norm > 0)).toBe(true)
     for (const { logprob_mismatch } of lines) expect(logprob_mismatch).toBe(0)
-    expect(adapterOf(straight)).not.toBe(sha256(join(straight, 'reference-adapter/adapter_model.safetensors')))
+    expect(adapterOf(straight)).not.toBe(
+      sha256(join(straight, 'reference-adapter/adapter_model.safetensors')),
+    )
   })
 })
 
@@ -72,36 +109,47 @@ describe('kill -9, then resume', () => {
     ['imitate', 13],
     ['internalize', 2],
     ['internalize', 7],
-  ] as const)('in %s after %i lines', async (phase, lines) => {
-    const out = join(folder.path, `kill-${phase}-${lines}`)
-    const killed = await signalAt(start(argumentsFor(out)), out, phase, lines, 'SIGKILL')
-    expect(killed.status).toBeNull()
-    expect(existsSync(join(out, 'summary.json'))).toBe(false)
-    const { status, stderr } = await cli(['resume', out])
-    expect(stderr).not.toMatch(/RR_/)
-    expect(status).toBe(0)
-    expect(adapterOf(out)).toBe(adapterOf(straight))
-    for (const name of ['traces.jsonl', 'predictions.jsonl', 'samples.jsonl']) {
-      expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
-    }
-    for (const each of ['imitate', 'internalize']) expect(linesOf(join(out, 'metrics.jsonl'), each)).toBe(linesOf(join(straight, 'metrics.jsonl'), each))
-  }, 60_000)
+  ] as const)(
+    'in %s after %i lines',
+    async (phase, lines) => {
+      const out = join(folder.path, `kill-${phase}-${lines}`)
+      const killed = await signalAt(start(argumentsFor(out)), out, phase, lines, 'SIGKILL')
+      expect(killed.status).toBeNull()
+      expect(existsSync(join(out, 'summary.json'))).toBe(false)
+      const { status, stderr } = await cli(['resume', out])
+      expect(stderr).not.toMatch(/RR_/)
+      expect(status).toBe(0)
+      expect(adapterOf(out)).toBe(adapterOf(straight))
+      for (const name of ['traces.jsonl', 'predictions.jsonl', 'samples.jsonl']) {
+        expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
+      }
+      for (const each of ['imitate', 'internalize'])
+        expect(linesOf(join(out, 'metrics.jsonl'), each)).toBe(linesOf(join(straight, 'metrics.jsonl'), each))
+    },
+    60_000,
+  )
 })
 
 describe('SIGTERM and SIGINT', () => {
   it.each([
     ['imitate', 'SIGTERM', 143],
     ['internalize', 'SIGINT', 130],
-  ] as const)('in %s: %s saves, names the way on and exits with %i', async (phase, signal, expected) => {
-    const out = join(folder.path, `signal-${phase}`)
-    const { status, stderr } = await signalAt(start(argumentsFor(out)), out, phase, 2, signal)
-    expect(status).toBe(expected)
-    expect(stderr).toContain(`resume with: reasonrec resume ${out}`)
-    expect(readdirSync(join(out, 'checkpoints', phase)).filter((name) => name.startsWith('step-')).length).toBeGreaterThan(0)
-    const { status: second } = await cli(['resume', out, '--threads', '1'])
-    expect(second).toBe(0)
-    expect(adapterOf(out)).toBe(adapterOf(straight))
-  }, 60_000)
+  ] as const)(
+    'in %s: %s saves, names the way on and exits with %i',
+    async (phase, signal, expected) => {
+      const out = join(folder.path, `signal-${phase}`)
+      const { status, stderr } = await signalAt(start(argumentsFor(out)), out, phase, 2, signal)
+      expect(status).toBe(expected)
+      expect(stderr).toContain(`resume with: reasonrec resume ${out}`)
+      expect(
+        readdirSync(join(out, 'checkpoints', phase)).filter((name) => name.startsWith('step-')).length,
+      ).toBeGreaterThan(0)
+      const { status: second } = await cli(['resume', out, '--threads', '1'])
+      expect(second).toBe(0)
+      expect(adapterOf(out)).toBe(adapterOf(straight))
+    },
+    60_000,
+  )
 })
 
 describe('a damaged checkpoint', () => {
@@ -109,7 +157,10 @@ describe('a damaged checkpoint', () => {
     const out = join(folder.path, 'damaged')
     await signalAt(start(argumentsFor(out)), out, 'internalize', 7, 'SIGKILL')
     const store = join(out, 'checkpoints/internalize')
-    const newest = readdirSync(store).filter((name) => name.startsWith('step-')).sort().at(-1)!
+    const newest = readdirSync(store)
+      .filter((name) => name.startsWith('step-'))
+      .sort()
+      .at(-1)!
     const file = join(store, newest, 'adapter_model.safetensors')
     const bytes = readFileSync(file)
     bytes[bytes.length - 5]! ^= 1
@@ -127,7 +178,8 @@ describe('a run that is going on', () => {
     const out = join(folder.path, 'busy')
     const child = start(argumentsFor(out))
     const busy = signalAt(child, out, 'internalize', 1, 'SIGKILL')
-    while (linesOf(join(out, 'metrics.jsonl'), 'imitate') < 1) await new Promise((resolve) => setTimeout(resolve, 5))
+    while (linesOf(join(out, 'metrics.jsonl'), 'imitate') < 1)
+      await new Promise((resolve) => setTimeout(resolve, 5))
     child.kill('SIGSTOP')
     const [again, resume] = await Promise.all([cli(argumentsFor(out)), cli(['resume', out])])
     child.kill('SIGCONT')

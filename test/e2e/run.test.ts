@@ -4,7 +4,18 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readJsonLines } from '../../src/phases/files.js'
-import { cli, type Finished, lastJson, linesOf, quickSettings, sha256, workFolder, writeSettings, writeTinyData, writeTinyModel } from './command-line.js'
+import {
+  cli,
+  type Finished,
+  lastJson,
+  linesOf,
+  quickSettings,
+  sha256,
+  workFolder,
+  writeSettings,
+  writeTinyData,
+  writeTinyModel,
+} from './command-line.js'
 
 const folder = workFolder()
 const out = join(folder.path, 'run')
@@ -17,7 +28,20 @@ beforeAll(async () => {
   model = await writeTinyModel(join(folder.path, 'model'))
   data = await writeTinyData(join(folder.path, 'data'))
   settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
-  first = await cli(['run', '--preset', 're2-small-cpu', '--config', settings, '--model', model, '--data', data, '--out', out, '--json'])
+  first = await cli([
+    'run',
+    '--preset',
+    're2-small-cpu',
+    '--config',
+    settings,
+    '--model',
+    model,
+    '--data',
+    data,
+    '--out',
+    out,
+    '--json',
+  ])
 }, 120_000)
 
 afterAll(() => folder.remove())
@@ -41,7 +65,11 @@ interface Summary {
   readonly world_size: number
   readonly config_hash: string
   readonly table: readonly Row[]
-  readonly collect: { readonly instances: number; readonly kept: Record<string, number>; readonly builtin_share: number }
+  readonly collect: {
+    readonly instances: number
+    readonly kept: Record<string, number>
+    readonly builtin_share: number
+  }
 }
 
 describe('reasonrec run', () => {
@@ -50,12 +78,25 @@ describe('reasonrec run', () => {
     expect(first.status).toBe(0)
     const summary = lastJson<Summary>(first.stdout)
     expect(first.stdout.trim().split('\n')).toHaveLength(1)
-    expect(summary).toMatchObject({ schema: 1, run: out, adapter: join(out, 'adapter'), report: join(out, 'report.html'), world_size: 1 })
+    expect(summary).toMatchObject({
+      schema: 1,
+      run: out,
+      adapter: join(out, 'adapter'),
+      report: join(out, 'report.html'),
+      world_size: 1,
+    })
     expect(Object.keys(summary.seconds).sort()).toEqual(['collect', 'evaluate', 'imitate', 'internalize'])
     expect(Object.values(summary.seconds).every((seconds) => seconds > 0)).toBe(true)
     expect(summary.config_hash).toMatch(/^[0-9a-f]{64}$/)
     expect(summary.cpu_seconds).toBeGreaterThan(0)
-    expect(summary.table.slice(0, 6).map(({ id }) => id)).toEqual(['random', 'popularity', 'item_knn', 'base', 'imitated', 'internalized'])
+    expect(summary.table.slice(0, 6).map(({ id }) => id)).toEqual([
+      'random',
+      'popularity',
+      'item_knn',
+      'base',
+      'imitated',
+      'internalized',
+    ])
     for (const row of summary.table) {
       expect(row.n).toBe(6)
       // A mean of six equal values may be rounded.
@@ -65,7 +106,18 @@ describe('reasonrec run', () => {
   })
 
   it('leaves the files of a run', () => {
-    for (const name of ['config.yaml', 'metrics.jsonl', 'traces.jsonl', 'samples.jsonl', 'predictions.jsonl', 'summary.json', 'report.html', 'adapter/adapter_config.json', 'adapter/adapter_model.safetensors', 'reference-adapter/adapter_model.safetensors']) {
+    for (const name of [
+      'config.yaml',
+      'metrics.jsonl',
+      'traces.jsonl',
+      'samples.jsonl',
+      'predictions.jsonl',
+      'summary.json',
+      'report.html',
+      'adapter/adapter_config.json',
+      'adapter/adapter_model.safetensors',
+      'reference-adapter/adapter_model.safetensors',
+    ]) {
       expect(existsSync(join(out, name)), name).toBe(true)
     }
     expect(existsSync(join(out, '.lock'))).toBe(false)
@@ -91,15 +143,43 @@ describe('reasonrec run', () => {
 
   it('gives the same adapter and table again, in another folder and on one thread', async () => {
     const again = join(folder.path, 'again')
-    const { status, stdout } = await cli(['run', '--preset', 're2-small-cpu', '--config', settings, '--model', model, '--data', data, '--out', again, '--json', '--threads', '1'])
+    const { status, stdout } = await cli([
+      'run',
+      '--preset',
+      're2-small-cpu',
+      '--config',
+      settings,
+      '--model',
+      model,
+      '--data',
+      data,
+      '--out',
+      again,
+      '--json',
+      '--threads',
+      '1',
+    ])
     expect(status).toBe(0)
-    expect(sha256(join(again, 'adapter/adapter_model.safetensors'))).toBe(sha256(join(out, 'adapter/adapter_model.safetensors')))
+    expect(sha256(join(again, 'adapter/adapter_model.safetensors'))).toBe(
+      sha256(join(out, 'adapter/adapter_model.safetensors')),
+    )
     expect(lastJson<Summary>(stdout).table).toEqual(lastJson<Summary>(first.stdout).table)
-    for (const name of ['traces.jsonl', 'predictions.jsonl']) expect(readFileSync(join(again, name), 'utf8')).toBe(readFileSync(join(out, name), 'utf8'))
+    for (const name of ['traces.jsonl', 'predictions.jsonl'])
+      expect(readFileSync(join(again, name), 'utf8')).toBe(readFileSync(join(out, name), 'utf8'))
   }, 60_000)
 
   it('refuses the folder of a finished run', async () => {
-    const { status, stderr } = await cli(['run', '--config', settings, '--model', model, '--data', data, '--out', out])
+    const { status, stderr } = await cli([
+      'run',
+      '--config',
+      settings,
+      '--model',
+      model,
+      '--data',
+      data,
+      '--out',
+      out,
+    ])
     expect(status).toBe(2)
     expect(stderr).toMatch(/^RR_OUTPUT_NOT_EMPTY: .*reasonrec resume/m)
   })
@@ -115,17 +195,42 @@ describe('reasonrec run', () => {
 
 describe('verbs that read a run', () => {
   it('recommend prints reasoning and a ranking of the given candidates', async () => {
-    const { status, stdout, stderr } = await cli(['recommend', '--model', model, '--adapter', join(out, 'adapter'), '--history', 'A Road|The Sea|Night', '--candidates', 'Dawn|Dusk|Noon', '--json'])
+    const { status, stdout, stderr } = await cli([
+      'recommend',
+      '--model',
+      model,
+      '--adapter',
+      join(out, 'adapter'),
+      '--history',
+      'A Road|The Sea|Night',
+      '--candidates',
+      'Dawn|Dusk|Noon',
+      '--json',
+    ])
     expect(stderr).toBe('')
     expect(status).toBe(0)
-    const { reasoning, ranking } = lastJson<{ reasoning: string; ranking: { title: string; share: number }[] }>(stdout)
+    const { reasoning, ranking } = lastJson<{
+      reasoning: string
+      ranking: { title: string; share: number }[]
+    }>(stdout)
     expect(typeof reasoning).toBe('string')
     expect(ranking.map(({ title }) => title).sort()).toEqual(['Dawn', 'Dusk', 'Noon'])
     expect(ranking.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 6)
   })
 
   it('recommend takes a user of the data', async () => {
-    const { status, stdout } = await cli(['recommend', '--model', model, '--adapter', join(out, 'adapter'), '--data', data, '--user', 'u1', '--json'])
+    const { status, stdout } = await cli([
+      'recommend',
+      '--model',
+      model,
+      '--adapter',
+      join(out, 'adapter'),
+      '--data',
+      data,
+      '--user',
+      'u1',
+      '--json',
+    ])
     expect(status).toBe(0)
     const { history, ranking } = lastJson<{ history: string[]; ranking: { title: string }[] }>(stdout)
     expect(history.length).toBeGreaterThanOrEqual(3)
@@ -134,7 +239,17 @@ describe('verbs that read a run', () => {
   })
 
   it('inspect logprobs gives 20 tokens for each position', async () => {
-    const { status, stdout } = await cli(['inspect', 'logprobs', '--model', model, '--adapter', join(out, 'adapter'), '--ids', '1,5,9', '--json'])
+    const { status, stdout } = await cli([
+      'inspect',
+      'logprobs',
+      '--model',
+      model,
+      '--adapter',
+      join(out, 'adapter'),
+      '--ids',
+      '1,5,9',
+      '--json',
+    ])
     expect(status).toBe(0)
     const { next } = lastJson<{ next: { logprob: number | null; top: [number, number][] }[] }>(stdout)
     expect(next).toHaveLength(3)
@@ -155,7 +270,11 @@ describe('verbs that read a run', () => {
 
   it('doctor passes its self test', async () => {
     const { status, stdout } = await cli(['doctor', '--json'])
-    const facts = lastJson<{ ok: boolean; self_test: { passed: boolean; detail: string }; backends: { name: string; available: boolean }[] }>(stdout)
+    const facts = lastJson<{
+      ok: boolean
+      self_test: { passed: boolean; detail: string }
+      backends: { name: string; available: boolean }[]
+    }>(stdout)
     expect(facts.self_test).toMatchObject({ passed: true })
     expect(facts.backends[0]).toMatchObject({ name: 'cpu', available: true })
     expect(status).toBe(0)
