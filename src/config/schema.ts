@@ -87,7 +87,7 @@ const model = z
     ),
     max_memory: key(
       positive().nullable().default(null),
-      'Refuse plans above this peak; null takes what the machine has.',
+      'Refuse a run whose weights, gradients and moments alone need more; null takes what the machine has.',
       { unit: 'GiB' },
     ),
     threads: key(count(0).default(0), 'CPU threads; 0 takes all cores. Results do not depend on it.', {
@@ -166,7 +166,7 @@ const collect = z
     ),
     fill_to: key(
       count(0).default(500),
-      'The fill stops here; as many traces reach Imitation where instances allow.',
+      'The fill stops here; beyond the instances asked it takes further ones of the imitation part.',
       { unit: 'traces' },
     ),
     keep_per_instance: key(
@@ -254,7 +254,10 @@ const sft = z
       { unit: 'share' },
     ),
     clip_norm: key(z.number().min(0).default(1), 'Gradient norm limit; 0 turns it off.'),
-    weight_decay: key(z.number().min(0).default(0), 'AdamW decay.'),
+    weight_decay: key(
+      z.number().min(0).default(0),
+      'Pull of every weight towards zero at each update (AdamW); 0 turns it off.',
+    ),
     max_length: key(count(16).default(1024), 'Longer examples are dropped, never cut.', { unit: 'tokens' }),
     save_every: key(
       count().default(20),
@@ -320,9 +323,16 @@ const rl = z
       z.enum(['constrained', 'free']).default('constrained'),
       'constrained chooses among the candidate titles by a trie; free lets the model write any text.',
     ),
-    adv: key(z.enum(['grpo', 'dr_grpo', 'rloo']).default('grpo'), 'Advantage estimator.', { symbol: 'A' }),
+    adv: key(
+      z.enum(['grpo', 'dr_grpo', 'rloo']).default('grpo'),
+      'How rewards of a group become advantages: grpo divides by their deviation, dr_grpo does not, rloo leaves one out.',
+      { symbol: 'A' },
+    ),
     adv_epsilon: key(positive().default(1e-6), 'Added to the group’s standard deviation in grpo.'),
-    loss: key(z.enum(['ppo_clip', 'reinforce']).default('ppo_clip'), 'Policy loss per token.'),
+    loss: key(
+      z.enum(['ppo_clip', 'reinforce']).default('ppo_clip'),
+      'Policy loss per token; reinforce has no ratio to clip.',
+    ),
     eps: key(
       z.tuple([share(), z.number().min(0)]).default([0.2, 0.28]),
       'Clip range of the ratio, low and high; a higher high keeps exploration alive.',
@@ -361,7 +371,10 @@ const rl = z
     lr: key(positive().default(1e-5), 'Learning rate after warm-up.'),
     warmup: key(count(0).default(10), 'Steps with rising learning rate.', { unit: 'steps' }),
     clip_norm: key(z.number().min(0).default(1), 'Gradient norm limit; 0 turns it off.'),
-    weight_decay: key(z.number().min(0).default(0), 'AdamW decay.'),
+    weight_decay: key(
+      z.number().min(0).default(0),
+      'Pull of every weight towards zero at each update (AdamW); 0 turns it off.',
+    ),
     temperature: key(positive().default(1), 'Temperature of rollouts and of the trained log-probs.'),
     max_new: key(count(4).default(384), 'Longest reasoning of a rollout.', { unit: 'tokens' }),
     entropy: key(z.number().min(0).default(0), 'Weight of an entropy bonus.'),

@@ -172,19 +172,14 @@ async function builtinTraces(
 /** Pass C: the builtin teacher writes for instances without a trace until there are enough. */
 async function fill(context: PhaseContext, collection: Collection): Promise<void> {
   const { instances, traces, builtin } = collection
-  const { collect: settings, seed } = context.config
+  const { collect: settings } = context.config
   const kept = traces.filter((trace) => trace.kept)
   const answered = new Set(kept.map(({ instance }) => instance))
   const few =
     kept.length < settings.fill_below || answered.size < settings.fill_below_share * instances.length
   const wanted = settings.fill_to - kept.length
   if (settings.fill === 'none' || settings.regime === 'builtin' || !few || wanted <= 0) return
-  const open = hashOrder(
-    instances.filter(({ id }) => !answered.has(id)),
-    ({ id }) => id,
-    seed,
-    'fill',
-  )
+  const open = openInstances(context, collection, answered, wanted)
   const written: Trace[] = []
   for (
     let at = 0;
@@ -200,6 +195,22 @@ async function fill(context: PhaseContext, collection: Collection): Promise<void
   context.progress.note(
     `the model itself kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`,
   )
+}
+
+/** Asked instances without a trace first, then as many further ones of the imitation part as may be needed. */
+function openInstances(
+  { config, dataset }: PhaseContext,
+  { instances }: Collection,
+  answered: ReadonlySet<string>,
+  wanted: number,
+): Instance[] {
+  const asked = new Set(instances.map(({ id }) => id))
+  const further = collectInstances(dataset, config, wanted).filter(({ id }) => !asked.has(id))
+  const shuffled = (list: readonly Instance[]) => hashOrder(list, ({ id }) => id, config.seed, 'fill')
+  return [
+    ...shuffled(instances.filter(({ id }) => !answered.has(id))),
+    ...shuffled(further.map((instance) => shownInstance(dataset, instance, 0))),
+  ]
 }
 
 /** The last chunk may have passed the mark. */

@@ -26,16 +26,14 @@ export function trainingParts(dataset: Dataset, config: Config): TrainingParts {
   return { imitation, internalization }
 }
 
-/** The instances Collection asks, in a fixed order; a larger count keeps what a smaller one chose. */
-export function collectInstances(dataset: Dataset, config: Config): readonly Instance[] {
+/**
+ * The instances Collection asks, in a fixed order, and `further` ones behind them. A larger count keeps
+ * what a smaller one chose.
+ */
+export function collectInstances(dataset: Dataset, config: Config, further = 0): readonly Instance[] {
   const { imitation } = trainingParts(dataset, config)
-  return chosen(
-    imitation,
-    config.collect.instances ?? imitation.length,
-    ({ id }) => id,
-    config.seed,
-    'collect',
-  )
+  const count = (config.collect.instances ?? imitation.length) + further
+  return chosen(imitation, count, ({ id }) => id, config.seed, 'collect')
 }
 
 export function testInstances(dataset: Dataset, config: Config): readonly Instance[] {
