@@ -3,11 +3,19 @@
  * folder free, model folder, tokenizer, data, and only then the run directory.
  */
 
+import { totalmem } from 'node:os'
 import type { LoadedConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
 import { loadDataset } from '../data/load.js'
 import type { Dataset } from '../data/types.js'
-import { engineInfo, Model, ReasonrecError, setThreads } from '../engine/index.js'
+import {
+  engineInfo,
+  inspectSafetensors,
+  Model,
+  ReasonrecError,
+  setThreads,
+  weightFiles,
+} from '../engine/index.js'
 import type { PhaseContext } from '../phases/context.js'
 import { Encoding } from '../phases/encoding.js'
 import type { ProgressSink } from '../phases/progress.js'
@@ -65,6 +73,7 @@ export async function openModel(
 ): Promise<Pick<Parts, 'base' | 'tokenizer'>> {
   const named = required(config.model.dir, 'model.dir', '--model DIR')
   const dir = named === embedded ? embeddedModelFolder() : named
+  requireMemory(config, dir)
   await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
   const base = await Model.open(dir, { signal })
   const tokenizer = await Tokenizer.open(dir)
@@ -84,6 +93,29 @@ export async function openDataset(config: Config): Promise<Dataset> {
     split: data.split,
     maxTrainPerUser: data.max_train_per_user,
     ...(data.noun !== null && { noun: data.noun }),
+  })
+}
+
+/**
+ * Bytes held per weight: fp32, packed once for forward and once for backward; full-parameter training adds a
+ * second model with values, gradients and two moments.
+ */
+const bytesPerWeight = { lora: 8, full: 32 } as const
+
+/** A lower bound, known before anything is loaded; activations and caches come on top. */
+function requireMemory(config: Config, dir: string): void {
+  const shapes = weightFiles(dir).flatMap((file) => inspectSafetensors(file).map(({ shape }) => shape))
+  const weights = shapes.reduce((sum, shape) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
+  const needed = (weights * bytesPerWeight[config.sft.adapter]) / 2 ** 30
+  const allowed = config.model.max_memory ?? totalmem() / 2 ** 30
+  if (needed <= allowed) return
+  throw new ReasonrecError('RR_PLAN_MEMORY', `the weights of ${dir} do not fit`, {
+    expected: `at most ${allowed.toFixed(2)} GiB`,
+    got: `${needed.toFixed(2)} GiB for ${weights} weights before activations`,
+    remedy:
+      config.sft.adapter === 'full'
+        ? 'train an adapter (sft.adapter: lora)'
+        : 'use a smaller model, or raise model.max_memory',
   })
 }
 

@@ -180,6 +180,12 @@ const cases: readonly Case[] = [
   { what: 'an unknown preset', break: () => ['--preset', 're3'], code: 'RR_USAGE_PRESET', status: 2 },
   { what: 'an unknown option', break: () => ['--modle', 'x'], code: 'RR_USAGE', status: 2 },
   {
+    what: 'a model larger than the memory allowed',
+    break: () => ['--set', 'model.max_memory=0.0001'],
+    code: 'RR_PLAN_MEMORY',
+    status: 3,
+  },
+  {
     what: 'a device that is not there',
     break: () => ['--device', 'cuda'],
     code: 'RR_DEVICE_UNAVAILABLE',
