@@ -1,6 +1,7 @@
 /** Options that every verb takes, and how they become layers of the configuration. */
 
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.js'
 import { ReasonrecError } from '../engine/index.js'
@@ -52,7 +53,11 @@ export function commonOptions<T>(parser: Argv<T>) {
 
 export function runOptions<T>(parser: Argv<T>) {
   return commonOptions(parser)
-    .option('preset', { type: 'string', requiresArg: true, describe: 'Named settings: re2 or re2-small-cpu' })
+    .option('preset', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Named settings: re2, re2-small-cpu or re2-quickstart',
+    })
     .option('model', { type: 'string', requiresArg: true, describe: 'Hugging Face model folder' })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
 }
@@ -89,6 +94,14 @@ export function requireDevice(device: string): void {
     got: 'cuda',
     remedy: 'leave --device out',
   })
+}
+
+/** Where a run goes that is given no folder: runs/<preset>, or the first free of runs/<preset>-2, -3, ... */
+export function freeRunFolder(preset: string): string {
+  for (let number = 1; ; number++) {
+    const folder = resolve(join('runs', number === 1 ? preset : `${preset}-${number}`))
+    if (!existsSync(folder)) return folder
+  }
 }
 
 export function requireOut(out: string | undefined): string {

@@ -3,7 +3,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { createRun } from '../../methods/session.js'
 import { allPhases } from '../../phases/pipeline.js'
-import { configOf, type RunArguments, requireOut, runOptions } from '../options.js'
+import { configOf, freeRunFolder, type RunArguments, requireOut, runOptions } from '../options.js'
 import { runToEnd } from '../running.js'
 
 export const runCommand: CommandModule<object, RunArguments> = {
@@ -12,12 +12,13 @@ export const runCommand: CommandModule<object, RunArguments> = {
   builder: (parser) =>
     runOptions(parser)
       .default('preset', 're2')
+      .example('$0 run --preset re2-quickstart', 'the embedded default, about a minute and a half')
       .example(
         '$0 run --preset re2-small-cpu --model DIR --data DIR --out runs/first',
         'about an hour on two cores',
       ),
   handler: async (args: ArgumentsCamelCase<RunArguments>) => {
-    const out = requireOut(args.out)
+    const out = args.out === undefined ? freeRunFolder(args.preset ?? 'run') : requireOut(args.out)
     const loaded = configOf(args)
     await runToEnd((watcher) => createRun(loaded, out, allPhases, watcher), args.json)
   },
