@@ -131,6 +131,7 @@ PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob,
                            const double* weight, int64_t n, float* dlogprob) {
   PolicyLossSums sums;
   const double beta = config.beta, bonus = config.entropy_bonus;
+  if (n == 0) return sums;
   check(beta == 0 || reference, "RR_BAD_ARGUMENT", "a KL term needs reference log-probs", "reference", "none");
   check(bonus == 0 || entropy, "RR_BAD_ARGUMENT", "an entropy bonus needs entropies", "entropy", "none");
   for (int64_t i = 0; i < n; ++i) {

@@ -173,6 +173,38 @@ describe('a damaged checkpoint', () => {
   }, 60_000)
 })
 
+describe('other settings', () => {
+  it.each([
+    ['a stacked adapter', ['rl.adapter=stack', 'rl.rank=3', 'rl.adv=rloo', 'rl.kl.kind=k2'], 7],
+    [
+      'free answers',
+      ['rl.answer=free', 'rl.reward.gain_kind=post', 'rl.reward.scorer=policy', 'rl.inner=2'],
+      4,
+    ],
+  ] as const)(
+    '%s train on signal and export one adapter',
+    async (name, set, rank) => {
+      const out = join(folder.path, name.replaceAll(' ', '-'))
+      const { status, stderr } = await cli([
+        ...argumentsFor(out),
+        ...set.flatMap((value) => ['--set', value]),
+      ])
+      expect(stderr).not.toMatch(/RR_/)
+      expect(status).toBe(0)
+      const exported = JSON.parse(readFileSync(join(out, 'adapter/adapter_config.json'), 'utf8')) as {
+        r: number
+      }
+      expect(exported.r).toBe(rank)
+      const lines = readJsonLines<MetricsLine>(join(out, 'metrics.jsonl')).filter(
+        (line): line is InternalizeMetrics => line.phase === 'internalize',
+      )
+      expect(lines.some(({ grad_norm }) => grad_norm > 0)).toBe(true)
+      for (const { logprob_mismatch } of lines) expect(logprob_mismatch).toBe(0)
+    },
+    60_000,
+  )
+})
+
 describe('a run that is going on', () => {
   it('keeps its folder to itself', async () => {
     const out = join(folder.path, 'busy')
