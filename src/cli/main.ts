@@ -4,6 +4,7 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { exitStatus, ReasonrecError } from '../engine/errors.js'
+import { isWriteProblem, writeFailure } from '../phases/files.js'
 import { collectCommand } from './commands/collect.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
@@ -42,7 +43,8 @@ async function main(): Promise<void> {
     .parseAsync()
 }
 
-function fail(error: unknown): void {
+function fail(thrown: unknown): void {
+  const error = fromFileSystem(thrown)
   if (error instanceof Stopped) {
     process.stderr.write(`reasonrec: ${error.message}\n`)
     process.exitCode = error.exitStatus
@@ -54,6 +56,12 @@ function fail(error: unknown): void {
       : `RR_INTERNAL: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
   process.stderr.write(`${withoutControls(line)}\n`)
   process.exitCode = exitStatus(error)
+}
+
+/** A file system that refuses (full, read-only, forbidden) is the user's matter, not a fault in here. */
+function fromFileSystem(error: unknown): unknown {
+  if (error instanceof ReasonrecError || error instanceof Stopped || !isWriteProblem(error)) return error
+  return writeFailure((error as NodeJS.ErrnoException).path ?? 'a file', error)
 }
 
 /** Names in messages may come from outside; a terminal must not obey them. */

@@ -31,7 +31,7 @@ export class ReasonrecError extends Error {
 
 /** Exit statuses by family of code; the rest of a family's codes share its status. */
 const exitStatusByCode: readonly (readonly [RegExp, number])[] = [
-  [/^RR_(USAGE|CONFIG|UNKNOWN_KEY|OUTPUT)/, 2],
+  [/^RR_(USAGE|CONFIG|UNKNOWN_KEY|OUTPUT|WRITE_FAILED)/, 2],
   [/^RR_PLAN/, 3],
   [/^RR_DATA|^RR_NO_/, 4],
   [/^RR_TEACHER/, 5],

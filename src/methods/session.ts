@@ -1,6 +1,6 @@
 /**
  * Opens what a run needs, in an order that fails early and leaves nothing behind: configuration, output
- * folder free, model folder, tokenizer, data, and only then the run directory.
+ * folder free, model folder, tokenizer, data, room on the disk, and only then the run directory.
  */
 
 import { totalmem } from 'node:os'
@@ -17,6 +17,7 @@ import {
   weightFiles,
 } from '../engine/index.js'
 import type { PhaseContext } from '../phases/context.js'
+import { checkpointBytes, requireFreeSpace, runBytes } from '../phases/disk-space.js'
 import { Encoding } from '../phases/encoding.js'
 import type { ProgressSink } from '../phases/progress.js'
 import { RunDirectory } from '../phases/run-directory.js'
@@ -42,14 +43,24 @@ export async function createRun(
 ): Promise<PhaseContext> {
   RunDirectory.requireFree(out)
   const parts = await openParts(loaded.config, watcher.signal)
-  return contextOf(parts, RunDirectory.create(out, loaded, plan), watcher)
+  requireFreeSpace(out, runBytes(loaded.config, parts.base, parts.dataset))
+  return contextOf(
+    parts,
+    RunDirectory.create(out, loaded, plan, (text) => watcher.progress.note(text)),
+    watcher,
+  )
 }
 
 /** A run that is there, with the configuration it was made with. */
 export async function openRun(out: string, watcher: Watcher): Promise<PhaseContext> {
-  const run = RunDirectory.open(out)
+  const run = RunDirectory.open(out, (text) => watcher.progress.note(text))
   try {
-    return contextOf(await openParts(run.loaded.config, watcher.signal), run, watcher)
+    const parts = await openParts(run.loaded.config, watcher.signal)
+    const trains = (['imitate', 'internalize'] as const).some(
+      (phase) => run.plan.includes(phase) && !run.isDone(phase),
+    )
+    if (trains) requireFreeSpace(run.path, checkpointBytes(run.loaded.config, parts.base))
+    return contextOf(parts, run, watcher)
   } catch (error) {
     run.close()
     throw error

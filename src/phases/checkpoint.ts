@@ -5,19 +5,10 @@
  * (quarantine-...) saying why.
  */
 
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
-import { fsyncPath, sha256File, writeDurably } from './files.js'
+import { freeSpaceText, fsyncPath, sha256File, writeDurably } from './files.js'
 import type { Offsets } from './run-directory.js'
 
 /** state.json of a checkpoint: everything that is not a tensor. Random numbers need no state: they are keyed. */
@@ -61,9 +52,9 @@ export class CheckpointStore {
 
   /**
    * `writeTensors` puts its files into the folder it is given. A failed save leaves the previous
-   * checkpoint and lets training go on; the third in a row is an error.
+   * checkpoint and lets training go on (the answer is false); the third in a row is an error.
    */
-  async save(state: CheckpointState, writeTensors: (folder: string) => Promise<void>): Promise<void> {
+  async save(state: CheckpointState, writeTensors: (folder: string) => Promise<void>): Promise<boolean> {
     const temporary = join(this.directory, `.tmp-${state.step}-${process.pid}`)
     try {
       mkdirSync(temporary)
@@ -80,18 +71,19 @@ export class CheckpointStore {
           'RR_OUTPUT_WRITE',
           `three checkpoints in a row could not be written to ${this.directory}`,
           {
-            got: `${got}; ${freeBytes(this.directory)}`,
+            got: `${got}; ${freeSpaceText(this.directory)}`,
             remedy: 'free space, then continue with: reasonrec resume',
           },
           { cause: error },
         )
       }
       this.warn(
-        `checkpoint ${state.step} not written to ${this.directory} (${got}; ${freeBytes(this.directory)}); training goes on`,
+        `checkpoint ${state.step} not written to ${this.directory} (${got}; ${freeSpaceText(this.directory)}); training goes on`,
       )
-      return
+      return false
     }
     this.prune()
+    return true
   }
 
   /** The newest checkpoint that verifies, or null. */
@@ -155,14 +147,5 @@ function verify(path: string): string | null {
     return null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
-  }
-}
-
-function freeBytes(directory: string): string {
-  try {
-    const { bavail, bsize } = statfsSync(directory)
-    return `${bavail * bsize} bytes free`
-  } catch {
-    return 'free space unknown'
   }
 }

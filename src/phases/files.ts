@@ -13,12 +13,12 @@ import {
   readFileSync,
   readSync,
   renameSync,
-  statSync,
+  statfsSync,
   truncateSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
 
 export function fsyncPath(path: string): void {
@@ -54,13 +54,42 @@ export function writeAll(handle: number, bytes: Buffer): void {
   while (written < bytes.length) written += writeSync(handle, bytes, written)
 }
 
+/** Bytes that can be written to the file system of `path` (or of its nearest folder that is there); null: unknown. */
+export function freeBytes(path: string): number | null {
+  let folder = resolve(path)
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
+  try {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
+  } catch {
+    return null
+  }
+}
+
+/** For messages. */
+export function freeSpaceText(path: string): string {
+  const bytes = freeBytes(path)
+  return bytes === null ? 'free space unknown' : `${bytes} bytes free`
+}
+
+const refused: readonly string[] = ['ENOSPC', 'EDQUOT', 'EROFS', 'RR_WRITE_FAILED']
+/** These have other meanings where a file is read. */
+const refusedOnWriting: readonly string[] = ['EACCES', 'EPERM', 'EIO']
+const writing: readonly string[] = ['mkdir', 'write', 'fsync', 'ftruncate', 'rename', 'unlink', 'copyfile']
+
+/** The file system would not take what was written: no space, read-only, forbidden, a device that fails. */
+export function isWriteProblem(error: unknown): boolean {
+  const { code = '', syscall = '' } = (error ?? {}) as NodeJS.ErrnoException
+  return refused.includes(code) || (refusedOnWriting.includes(code) && writing.includes(syscall))
+}
+
 export function writeFailure(file: string, cause: unknown): ReasonrecError {
   return new ReasonrecError(
     'RR_OUTPUT_WRITE',
     `cannot write ${file}`,
     {
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: 'free space or choose another --out',
+      got: `${cause instanceof Error ? cause.message : String(cause)}; ${freeSpaceText(file)}`,
+      remedy: 'free space and go on with reasonrec resume, or choose another --out',
     },
     { cause },
   )
@@ -89,33 +118,55 @@ export function cutTornTail(file: string): number {
   return end
 }
 
-/** An append-only file of JSON lines. One writer (the run directory's lock sees to that). */
+/**
+ * An append-only file of JSON lines. One writer (the run directory's lock sees to that). A line that could
+ * not be written whole leaves nothing behind: the next one starts where the last whole one ended.
+ */
 export class JsonLines {
   readonly file: string
   private handle: number
+  /** Where the last whole line ends, bytes. */
+  private end: number
+  /** There may be a part of a line behind `end`. */
+  private torn = false
 
   constructor(file: string) {
     this.file = file
-    cutTornTail(file)
+    this.end = cutTornTail(file)
     this.handle = openSync(file, 'a')
   }
 
+  /** @throws RR_OUTPUT_WRITE; the file then holds what it held before */
   append(line: object): void {
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`, 'utf8')
     try {
-      writeAll(this.handle, Buffer.from(`${JSON.stringify(line)}\n`, 'utf8'))
+      if (this.torn) ftruncateSync(this.handle, this.end)
+      this.torn = true
+      writeAll(this.handle, bytes)
+      this.torn = false
+      this.end += bytes.length
     } catch (error) {
+      // Now if it can be done, so that readers of the live file see whole lines; else before the next line.
+      try {
+        ftruncateSync(this.handle, this.end)
+        this.torn = false
+      } catch {}
       throw writeFailure(this.file, error)
     }
   }
 
   /** Bytes so far. */
   size(): number {
-    return statSync(this.file).size
+    return this.end
   }
 
   /** On the disk when this returns. */
   sync(): void {
-    fsyncSync(this.handle)
+    try {
+      fsyncSync(this.handle)
+    } catch (error) {
+      throw writeFailure(this.file, error)
+    }
   }
 
   /** Forgets everything after `bytes`: the lines of work that will be done again. */
@@ -134,6 +185,7 @@ export class JsonLines {
     } finally {
       closeSync(handle)
     }
+    this.end = bytes
   }
 
   close(): void {

@@ -2,6 +2,7 @@
  * The folder of a run (--out): configuration as run, append-only records, checkpoints, adapters, report.
  *   config.yaml  state.json  traces.jsonl  metrics.jsonl  samples.jsonl  predictions.jsonl
  *   checkpoints/<phase>/step-XXXXXXXX/   reference-adapter/   adapter/   summary.json   report.html
+ * A metrics or samples line that cannot be written is lost with a warning; a trace or prediction is an error.
  * state.json says which stage is done and where each record file stood at its last safe point, so that a
  * resumed run cuts the lines of work that will be done again.
  */
@@ -16,6 +17,8 @@ import type { MetricsLine, Phase, SampleLine } from './run-record.js'
 
 const records = ['traces', 'metrics', 'samples', 'predictions'] as const
 export type RecordName = (typeof records)[number]
+/** Told about what was lost without ending the run. */
+type Warn = (text: string) => void
 
 /** Bytes of each record file at a safe point. */
 export type Offsets = Readonly<Record<RecordName, number>>
@@ -49,9 +52,17 @@ export class RunDirectory {
   private state: RunState
   private readonly lock: RunLock
   private readonly lines: Readonly<Record<RecordName, JsonLines>>
+  /** Records that lost a line, each told about once. */
+  private readonly lossy = new Set<RecordName>()
   private sitting = { phase: null as Phase | null, wall: 0, cpu: 0 }
 
-  private constructor(path: string, loaded: LoadedConfig, state: RunState, lock: RunLock) {
+  private constructor(
+    path: string,
+    loaded: LoadedConfig,
+    state: RunState,
+    lock: RunLock,
+    private readonly warn: Warn,
+  ) {
     this.path = path
     this.loaded = loaded
     this.state = state
@@ -71,7 +82,12 @@ export class RunDirectory {
   }
 
   /** A new or empty folder. A folder that holds anything else is left alone. */
-  static create(path: string, loaded: LoadedConfig, plan: readonly Phase[]): RunDirectory {
+  static create(
+    path: string,
+    loaded: LoadedConfig,
+    plan: readonly Phase[],
+    warn: Warn = warning,
+  ): RunDirectory {
     const directory = resolve(path)
     refuseForeign(directory)
     mkdirSync(join(directory, 'checkpoints'), { recursive: true })
@@ -81,7 +97,7 @@ export class RunDirectory {
       writeDurably(join(directory, 'config.yaml'), configYaml(loaded.config))
       const state: RunState = { schema: 1, config_hash: loaded.hash, plan, stages: {} }
       writeDurably(join(directory, stateFile), stateText(state))
-      return new RunDirectory(directory, loaded, state, lock)
+      return new RunDirectory(directory, loaded, state, lock, warn)
     } catch (error) {
       lock.release()
       throw error
@@ -89,7 +105,7 @@ export class RunDirectory {
   }
 
   /** A folder that `create` made, with the configuration it was made with. */
-  static open(path: string): RunDirectory {
+  static open(path: string, warn: Warn = warning): RunDirectory {
     const directory = resolve(path)
     if (!isRunDirectory(directory)) {
       throw new ReasonrecError('RR_OUTPUT_NO_RUN', `${directory} holds no run`, {
@@ -100,7 +116,7 @@ export class RunDirectory {
     const lock = lockDirectory(directory)
     try {
       const state = JSON.parse(readFileSync(join(directory, stateFile), 'utf8')) as RunState
-      return new RunDirectory(directory, readStoredConfig(join(directory, 'config.yaml')), state, lock)
+      return new RunDirectory(directory, readStoredConfig(join(directory, 'config.yaml')), state, lock, warn)
     } catch (error) {
       lock.release()
       throw error
@@ -162,11 +178,11 @@ export class RunDirectory {
   }
 
   metrics(line: MetricsLine): void {
-    this.lines.metrics.append(line)
+    this.lossily('metrics', (lines) => lines.append(line))
   }
 
   sample(line: SampleLine): void {
-    this.lines.samples.append(line)
+    this.lossily('samples', (lines) => lines.append(line))
   }
 
   append(name: 'traces' | 'predictions', line: object): void {
@@ -175,13 +191,28 @@ export class RunDirectory {
 
   /** Record sizes, after an fsync of each. */
   syncedOffsets(): Offsets {
-    for (const name of records) this.lines[name].sync()
+    for (const name of ['traces', 'predictions'] as const) this.lines[name].sync()
+    for (const name of ['metrics', 'samples'] as const) this.lossily(name, (lines) => lines.sync())
     return this.offsets()
   }
 
   close(): void {
     for (const name of records) this.lines[name].close()
     this.lock.release()
+  }
+
+  /** Writing for a person to read never ends the work. */
+  private lossily(name: 'metrics' | 'samples', write: (lines: JsonLines) => void): void {
+    try {
+      write(this.lines[name])
+    } catch (error) {
+      if (this.lossy.has(name)) return
+      this.lossy.add(name)
+      const got = error instanceof ReasonrecError ? error.details.got : String(error)
+      this.warn(
+        `${this.lines[name].file} cannot be written (${got}); its lines are lost meanwhile, the work goes on`,
+      )
+    }
   }
 
   private offsets(): Offsets {
@@ -222,6 +253,10 @@ export class RunDirectory {
 
 export function isRunDirectory(path: string): boolean {
   return existsSync(join(path, stateFile)) && existsSync(join(path, 'config.yaml'))
+}
+
+function warning(text: string): void {
+  process.emitWarning(text)
 }
 
 function cpuSeconds(): number {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { Adapter, engineInfo, type Model, ReasonrecError, Trainer } from '../engine/index.js'
 import { CheckpointStore } from './checkpoint.js'
 import type { PhaseContext } from './context.js'
-import { fsyncPath } from './files.js'
+import { fsyncPath, isWriteProblem, writeFailure } from './files.js'
 import { isInterruption } from './interrupt.js'
 
 const skipLimit = 10
@@ -158,11 +158,11 @@ export class Training {
       skipped: this.skipped,
       versions: { reasonrec: engineInfo().version, node: process.version },
     }
-    await this.store.save(state, async (folder) => {
+    const written = await this.store.save(state, async (folder) => {
       await this.adapter?.save(folder, { baseModel: model.dir ?? '' })
       await this.trainer.saveState(join(folder, optimiserFile))
     })
-    this.saved = this.step
+    if (written) this.saved = this.step
   }
 }
 
@@ -170,10 +170,15 @@ export class Training {
 export async function publishFolder(final: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const temporary = `${final}.${process.pid}.tmp`
   rmSync(temporary, { recursive: true, force: true })
-  mkdirSync(temporary, { recursive: true })
-  await fill(temporary)
-  fsyncPath(temporary)
-  if (existsSync(final)) rmSync(final, { recursive: true })
-  renameSync(temporary, final)
+  try {
+    mkdirSync(temporary, { recursive: true })
+    await fill(temporary)
+    fsyncPath(temporary)
+    if (existsSync(final)) rmSync(final, { recursive: true })
+    renameSync(temporary, final)
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true })
+    throw isWriteProblem(error) ? writeFailure(final, error) : error
+  }
   fsyncPath(join(final, '..'))
 }
