@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
-import { freeSpaceText, fsyncPath, sha256File, writeDurably } from './files.js'
+import { freeSpaceText, fsyncPath, refusalText, sha256File, writeDurably } from './files.js'
 import type { Offsets } from './run-directory.js'
 
 /** state.json of a checkpoint: everything that is not a tensor. Random numbers need no state: they are keyed. */
@@ -65,7 +65,7 @@ export class CheckpointStore {
     } catch (error) {
       rmSync(temporary, { recursive: true, force: true })
       this.failures++
-      const got = error instanceof Error ? error.message : String(error)
+      const got = refusalText(error)
       if (this.failures >= 3) {
         throw new ReasonrecError(
           'RR_OUTPUT_WRITE',

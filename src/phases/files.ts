@@ -83,12 +83,20 @@ export function isWriteProblem(error: unknown): boolean {
   return refused.includes(code) || (refusedOnWriting.includes(code) && writing.includes(syscall))
 }
 
+/** What the system said, also from inside the engine. */
+export function refusalText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof ReasonrecError)) return error.message
+  if (error.code === 'RR_OUTPUT_WRITE') return refusalText(error.cause)
+  return error.details.got ? `${error.message}: ${error.details.got}` : error.message
+}
+
 export function writeFailure(file: string, cause: unknown): ReasonrecError {
   return new ReasonrecError(
     'RR_OUTPUT_WRITE',
     `cannot write ${file}`,
     {
-      got: `${cause instanceof Error ? cause.message : String(cause)}; ${freeSpaceText(file)}`,
+      got: `${refusalText(cause)}; ${freeSpaceText(file)}`,
       remedy: 'free space and go on with reasonrec resume, or choose another --out',
     },
     { cause },
