@@ -7,7 +7,6 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
-import { DuckDBInstance } from '@duckdb/node-api'
 import { ReasonrecError } from '../engine/errors.js'
 import { checkTextFile, type TextFile } from './file-check.js'
 
@@ -114,6 +113,8 @@ async function readDelimited(file: TextFile): Promise<Table> {
 }
 
 async function query(path: string, sql: string): Promise<unknown[][]> {
+  // Imported on first use: it is heavy, and many verbs read no table.
+  const { DuckDBInstance } = await import('@duckdb/node-api')
   const instance = await DuckDBInstance.create(':memory:', {
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',

@@ -3,6 +3,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { smallDisk } from '../fixtures/small-disk.js'
 import {
   cli,
   quickSettings,
@@ -13,6 +14,7 @@ import {
 } from './command-line.js'
 
 const folder = workFolder()
+const disk = smallDisk(1)
 let model = ''
 let data = ''
 let settings = ''
@@ -23,7 +25,10 @@ beforeAll(async () => {
   settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
 }, 120_000)
 
-afterAll(() => folder.remove())
+afterAll(() => {
+  folder.remove()
+  disk?.remove()
+})
 
 interface Case {
   readonly what: string
@@ -243,6 +248,25 @@ describe('reasonrec run refuses', () => {
     expect(stderr).toMatch(/^RR_OUTPUT_NOT_EMPTY: .*thesis\.txt/)
     expect(status).toBe(2)
     expect(readFileSync(join(out, 'thesis.txt'), 'utf8')).toBe('years of work')
+  })
+
+  it.runIf(disk)('a disk without room for two checkpoints and the records', async () => {
+    const out = join(disk!.path, 'run')
+    const { status, stderr } = await cli([
+      'run',
+      '--config',
+      settings,
+      '--model',
+      model,
+      '--data',
+      data,
+      '--out',
+      out,
+    ])
+    expect(stderr).toMatch(/^RR_OUTPUT_DISK_FULL: .*\/run .*expected \d{7,} bytes free.*got \d+ bytes/)
+    expect(stderr).toContain(out)
+    expect(status).toBe(2)
+    expect(existsSync(out)).toBe(false)
   })
 
   it('a collection that keeps nothing', async () => {

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Model, readModelConfig } from '../../src/engine/index.js'
 import { writeSyntheticData } from '../fixtures/synthetic-data.js'
+import { builtCli } from './built-cli.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const tinyModel = join(root, 'test/fixtures/tiny-model')
@@ -28,7 +29,7 @@ export function workFolder(): { readonly path: string; readonly remove: () => vo
 }
 
 export function start(args: readonly string[], environment: Record<string, string> = {}): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {
+  return spawn(process.execPath, [builtCli, ...args], {
     cwd: root,
     env: { ...process.env, NO_COLOR: '1', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -8,8 +8,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readJsonLines } from '../../src/phases/files.js'
 import type { InternalizeMetrics, MetricsLine } from '../../src/phases/run-record.js'
+import { smallDisk } from '../fixtures/small-disk.js'
 import {
   cli,
+  finished,
   linesOf,
   sha256,
   signalAt,
@@ -21,6 +23,7 @@ import {
 } from './command-line.js'
 
 const folder = workFolder()
+const disk = smallDisk(4)
 const straight = join(folder.path, 'straight')
 let data = ''
 let model = ''
@@ -49,6 +52,7 @@ const resumed = {
     allfail: 'add_gt',
   },
   eval: { instances: 6, max_new: 12, chunk: 4 },
+  report: { html: false },
 } as const
 
 const argumentsFor = (out: string): string[] => [
@@ -85,7 +89,10 @@ beforeAll(async () => {
   expect(status).toBe(0)
 }, 180_000)
 
-afterAll(() => folder.remove())
+afterAll(() => {
+  folder.remove()
+  disk?.remove()
+})
 
 describe('the straight run', () => {
   it('trains on real signal: groups differ, gradients flow, sampled equals trained', () => {
@@ -170,6 +177,38 @@ describe('a damaged checkpoint', () => {
     expect(stderr).toMatch(new RegExp(`checkpoint ${newest} is damaged .*another sha256`))
     expect(readdirSync(store).some((name) => name.startsWith('quarantine-'))).toBe(true)
     expect(adapterOf(out)).toBe(adapterOf(straight))
+  }, 60_000)
+})
+
+describe.runIf(disk)('a disk that fills up in mid-training', () => {
+  const room = disk!
+
+  it('costs a checkpoint and no bit of the result', async () => {
+    const out = join(room.path, 'run')
+    const child = start([...argumentsFor(out), '--set', 'sft.save_every=7'])
+    const end = finished(child)
+    while (child.exitCode === null && linesOf(join(out, 'metrics.jsonl'), 'imitate') < 2)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    let said = ''
+    child.stderr?.on('data', (piece: Buffer) => {
+      said += piece.toString()
+      if (said.includes('bytes free')) room.free()
+    })
+    room.fill()
+    const { status, stderr } = await end
+    room.free()
+    expect(stderr).toMatch(
+      new RegExp(`(not written to ${out}.*|cannot be written .*)no space left.*0 bytes free`, 'i'),
+    )
+    // Where this process was too slow to make room, the run stopped, and goes on.
+    if (status !== 0) {
+      expect(stderr).toMatch(/^RR_OUTPUT_WRITE: /m)
+      expect((await cli(['resume', out])).status).toBe(0)
+    }
+    expect(adapterOf(out)).toBe(adapterOf(straight))
+    expect(readFileSync(join(out, 'predictions.jsonl'), 'utf8')).toBe(
+      readFileSync(join(straight, 'predictions.jsonl'), 'utf8'),
+    )
   }, 60_000)
 })
 
