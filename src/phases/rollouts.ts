@@ -90,7 +90,10 @@ function finishOf({ sample, closed }: Response): Rollout['finish'] {
   return sample.finishes[0] === 'length' ? 'length' : 'unclosed'
 }
 
-/** One forward per scorer over all groups; rollouts that fail the form are not scored. */
+/**
+ * One forward per scorer over all groups; rollouts that fail the form are not scored. The frozen scorer
+ * scores the true title alone, unless the posterior among all candidates is asked for.
+ */
 async function scoreGroups(
   context: PhaseContext,
   setting: RolloutSetting,
@@ -98,30 +101,35 @@ async function scoreGroups(
   read: readonly (readonly ReadResponse[])[],
 ): Promise<Scored[][]> {
   const { needs } = setting.reward
+  const { scorer, gain_kind } = context.config.rl.reward
   const prefixes = groups.map((group, index) =>
     group.responses.map((response, sample) => titlePrefix(context, response, read[index]![sample]!)),
   )
-  const byPolicy =
-    needs.has('candidate_scores') || (needs.has('gain') && context.config.rl.reward.scorer === 'policy')
-  const byReference = needs.has('gain') && context.config.rl.reward.scorer === 'ref'
+  const all = (instance: Instance): Int32Array[] => context.encoding.candidateTitles(instance)
+  const judged =
+    gain_kind === 'post' ? all : (instance: Instance) => [context.encoding.title(instance.target)]
+  const byPolicy = needs.has('candidate_scores') || (needs.has('gain') && scorer === 'policy')
+  const byReference = needs.has('gain') && scorer === 'ref'
   const { model, adapters } = setting.policy
-  const policy = byPolicy ? await scorePrefixes(context, model, adapters, groups, prefixes) : null
+  const policy = byPolicy ? await scorePrefixes(context, model, adapters, groups, prefixes, all) : null
   const reference = byReference
-    ? await scorePrefixes(context, model, setting.reference, groups, prefixes)
+    ? await scorePrefixes(context, model, setting.reference, groups, prefixes, judged)
     : null
-  const without = needs.has('gain') ? await scoreDirect(context, model, setting.reference, groups) : null
+  const without = needs.has('gain')
+    ? await scoreDirect(context, model, setting.reference, groups, judged)
+    : null
   return groups.map(({ ask: { instance } }, index) => {
-    const target = instance.candidates.indexOf(instance.target)
+    const among = instance.candidates.indexOf(instance.target)
+    const alone = gain_kind === 'post' ? among : 0
     return prefixes[index]!.map((_, sample) => {
       const own = policy?.[index]?.[sample]
-      const scorer = byReference ? reference?.[index]?.[sample] : own
+      const frozen = reference?.[index]?.[sample]
       return {
-        candidateJoint:
-          (context.config.rl.reward.gain_kind === 'post' && scorer ? scorer : own)?.joint ?? null,
+        candidateJoint: (gain_kind === 'post' && frozen ? frozen : own)?.joint ?? null,
         candidateMean: own?.mean ?? null,
         candidateJointWithout: without?.[index]?.joint ?? null,
-        targetMeanWith: scorer?.mean[target] ?? null,
-        targetMeanWithout: without?.[index]?.mean[target] ?? null,
+        targetMeanWith: (byReference ? frozen?.mean[alone] : own?.mean[among]) ?? null,
+        targetMeanWithout: without?.[index]?.mean[alone] ?? null,
       }
     })
   })
@@ -144,13 +152,14 @@ async function scorePrefixes(
   adapters: Adapters,
   groups: readonly AskedGroup[],
   prefixes: readonly (readonly (Int32Array | null)[])[],
+  titles: (instance: Instance) => Int32Array[],
 ): Promise<(TitleScores | null)[][]> {
   const open = prefixes.map((own) => own.filter((prefix): prefix is Int32Array => prefix !== null))
   const asked = groups.map((_, index) => index).filter((index) => open[index]!.length > 0)
   const requests = asked.map((index) => ({
     prompt: groups[index]!.prompt,
     prefixes: open[index]!,
-    titles: context.encoding.candidateTitles(groups[index]!.ask.instance),
+    titles: titles(groups[index]!.ask.instance),
   }))
   const scores = await scoreTitles(context, model, adapters, requests)
   const byGroup = new Map(asked.map((group, request) => [group, scores[request]!]))
@@ -165,11 +174,12 @@ async function scoreDirect(
   model: Model,
   reference: Adapters,
   groups: readonly AskedGroup[],
+  titles: (instance: Instance) => Int32Array[],
 ): Promise<TitleScores[]> {
   const requests = groups.map(({ ask: { instance } }) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],
-    titles: context.encoding.candidateTitles(instance),
+    titles: titles(instance),
   }))
   return (await scoreTitles(context, model, reference, requests)).map((scores) => scores[0]!)
 }
