@@ -49,7 +49,7 @@ export function embeddedDataset(
       })
   const byId = new Map(users.map(({ id, user }) => [id, user]))
   return {
-    ...catalogueDataset(world),
+    ...catalogueDataset(world.items),
     trainInteractions: users
       .filter(({ part }) => part === 'train')
       .flatMap(({ id, user }) => interactionsOf(id, user)),
@@ -70,9 +70,9 @@ export function embeddedDataset(
   }
 }
 
-/** The catalogue alone, without anybody's choices: what pre-training may know. */
-export function catalogueDataset(world: World): Dataset {
-  const items = world.items.map(({ title }, index) => ({ id: String(index), title: untrusted(title) }))
+/** Items alone, without anybody's choices: what pre-training may know. */
+export function catalogueDataset(titled: readonly { readonly title: string }[]): Dataset {
+  const items = titled.map(({ title }, index) => ({ id: String(index), title: untrusted(title) }))
   return {
     name: 'embedded',
     noun: 'album',

@@ -164,6 +164,21 @@ function drawItems(seed: number, { items }: WorldShape): WorldItem[] {
     }))
 }
 
+/** Every title word with every maker: what the texts of pre-training draw from, the 600 of a world among them. */
+export function everyTitle(): readonly WorldItem[] {
+  return themes.flatMap((theme) =>
+    moods.flatMap((mood) =>
+      makers.map((maker) => ({
+        title: `${titleWord(theme, mood)} ${maker}`,
+        theme,
+        maker,
+        mood,
+        popularity: 0,
+      })),
+    ),
+  )
+}
+
 function draw(weights: Float64Array, random: Random): number {
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   let left = random.float() * total

@@ -32,7 +32,13 @@ export class Shelves {
   }
 
   has(item: number, value: string): boolean {
-    return this.byValue.get(value)?.includes(item) ?? false
+    const { theme, maker, mood } = this.items[item] as WorldItem
+    return theme === value || maker === value || mood === value
+  }
+
+  /** The items that have a value. */
+  with(value: string): readonly number[] {
+    return this.byValue.get(value) ?? []
   }
 
   /** `count` different items outside of `without`, from all alike. */

@@ -17,11 +17,11 @@ import { Encoding } from '../../phases/encoding.js'
 import { Tokenizer } from '../../prompts/tokenizer.js'
 import { catalogueDataset } from '../dataset.js'
 import { embeddedModelFolder } from '../embedded.js'
-import { World, worldSeed } from '../world.js'
+import { everyTitle } from '../world.js'
 import { writeBfloat16 } from './bfloat16.js'
 import { Shelves } from './draws.js'
 import { probeForm } from './probes.js'
-import { initialDeviation, optimiser, pretrainingSeed, type Stage, scaled, stageRate } from './recipe.js'
+import { initialDeviations, optimiser, pretrainingSeed, type Stage, scaled, stageRate } from './recipe.js'
 import { PretrainingTexts, type WeighedText } from './texts.js'
 
 const { values: options } = parseArgs({
@@ -42,14 +42,15 @@ const log = (line: object): void => {
 }
 
 await setThreads(Number(options.threads))
-const world = new World(worldSeed)
-const dataset = catalogueDataset(world)
+const titles = everyTitle()
+const dataset = catalogueDataset(titles)
 const tokenizer = await Tokenizer.open(embeddedModelFolder())
 const encoding = new Encoding(dataset, re2({ maxWords: 30, wording: 'compact' }), tokenizer)
-const texts = new PretrainingTexts(dataset, world, encoding)
-const shelves = new Shelves(world.items)
-const model = await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, initialDeviation)
+const texts = new PretrainingTexts(dataset, titles, encoding)
+const shelves = new Shelves(titles)
+const model = await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, 1)
 const trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
+scaleFirstWeights()
 const seed = Number(pretrainingSeed)
 const began = performance.now()
 let total = 0
@@ -57,13 +58,14 @@ let total = 0
 log({
   isa: engineInfo().isa,
   parameters: model.parameters,
-  world: worldSeed,
   seed,
   scale: Number(options.scale),
 })
-for (const stage of scaled(Number(options.scale))) await train(stage)
 const [fp32, bf16] = [join(out, 'model-fp32.safetensors'), join(out, 'model.safetensors')]
-await model.save(fp32)
+for (const stage of scaled(Number(options.scale))) {
+  await train(stage)
+  await model.save(fp32)
+}
 writeBfloat16(fp32, bf16)
 const { user, system } = process.cpuUsage()
 log({
@@ -73,6 +75,18 @@ log({
   sha256_fp32: sha256(fp32),
   sha256: sha256(bf16),
 })
+
+/** The random model's matrices have deviation 1; norms stay 1. */
+function scaleFirstWeights(): void {
+  const weights = trainer.values()
+  for (const { name, offset, rows, cols } of trainer.layout()) {
+    const { embedding, reads, writes } = initialDeviations
+    const matrix = /embed_tokens/.test(name) ? embedding : /(o|down)_proj/.test(name) ? writes : reads
+    if (/norm/.test(name)) continue
+    for (let at = offset; at < offset + rows * cols; at++) weights[at] = (weights[at] as number) * matrix
+  }
+  trainer.setValues(weights)
+}
 
 async function train(stage: Stage): Promise<void> {
   for (let step = 0; step < stage.steps; step++) {

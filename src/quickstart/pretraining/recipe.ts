@@ -21,37 +21,51 @@ export interface Stage {
 }
 
 export const pretrainingSeed = 11n
-/** Standard deviation of the first weights: about 0.7 / sqrt(d). With 0.02 nothing was looked up after 2 M tokens. */
-export const initialDeviation = 0.06
+/**
+ * Standard deviations of the first weights: the embedding, what reads the residual stream, what writes to it. With 0.02
+ * throughout nothing was looked up after 2 M tokens: a token's own vector was drowned by the first block's output.
+ */
+export const initialDeviations = { embedding: 0.3, reads: 0.09, writes: 0.05 } as const
 export const optimiser = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 } as const
 
-const choice = { match: 0.95, sameTitle: 0.35 } as const
+const skill = { distracted: 0.5, single: 0.6, sameTitle: 0.6, planted: 0, match: 1 } as const
 
 export const stages: readonly Stage[] = [
   {
-    name: 'skills',
-    steps: 300,
-    skills: 16,
+    name: 'copy',
+    steps: 600,
+    skills: 64,
     form: 0,
     direct: 0,
-    mixture: {
-      skills: [0.3, 0.05, 0.65],
-      long: 0,
-      distracted: 0.5,
-      single: 0.6,
-      match: 0.95,
-      sameTitle: 0.6,
-    },
-    rate: { peak: 3e-3, warmup: 50, decline: 0, last: 1 },
+    mixture: { skills: [0, 0, 1, 0], copied: [2, 4], long: 0, ...skill },
+    rate: { peak: 1e-3, warmup: 50, decline: 0, last: 1 },
+  },
+  {
+    name: 'look-up',
+    steps: 600,
+    skills: 24,
+    form: 0,
+    direct: 0,
+    mixture: { skills: [0.1, 0.05, 0.15, 0.7], copied: [3, 12], long: 0, ...skill },
+    rate: { peak: 1.5e-3, warmup: 0, decline: 0, last: 1 },
   },
   {
     name: 'skills and form',
-    steps: 4200,
+    steps: 3400,
     skills: 8,
     form: 12,
     direct: 0.2,
-    mixture: { skills: [0.13, 0.08, 0.79], long: 0.65, distracted: 0.75, single: 0.3, ...choice },
-    rate: { peak: 3e-3, warmup: 0, decline: 0.5, last: 0.05 },
+    mixture: {
+      skills: [0.1, 0.08, 0.05, 0.77],
+      copied: [6, 20],
+      long: 0.65,
+      distracted: 0.75,
+      single: 0.3,
+      sameTitle: 0.35,
+      planted: 0.4,
+      match: 0.95,
+    },
+    rate: { peak: 1.5e-3, warmup: 0, decline: 0.5, last: 0.05 },
   },
 ]
 

@@ -1,9 +1,10 @@
 /**
- * The five kinds of text the embedded model is pre-trained on. Tokens in brackets are learnt, the others are only
- * read. Lists come from draws.ts: never a user, never a user's choice.
+ * The six kinds of text the embedded model is pre-trained on. Tokens in brackets are learnt, the others are only
+ * read. Lists come from draws.ts: every title word with every maker, never a user, never a user's choice.
  *
  *   facts    Lagoon Orin is[ sea, calm, Orin]
  *   common   history + ... common[ sea]                        the value that most of the list have
+ *   copy     history + ... choose -[ Lagoon Orin] -[ ...]       the same titles again
  *   look-up  [history + ...] choose - ... so sea calm<answer tags>[Cove Tamsin</answer>]      again and again
  *   reason   RE2's prompt, then[<think>likes sea + Lagoon Orin and calm + Glade Vell so sea calm</think><answer>...]
  *   direct   RE2's direct prompt, then[<answer>...]
@@ -18,6 +19,7 @@ import type { Dataset, Instance } from '../../data/types.js'
 import type { Encoding } from '../../phases/encoding.js'
 import { joined } from '../../phases/encoding.js'
 import { untrustedPassage } from '../../prompts/untrusted-text.js'
+import type { WorldItem } from '../world.js'
 import { type Kind, kinds, pick, Shelves } from './draws.js'
 
 /** Ids and the weight of each token in the loss: 0 or 1. */
@@ -27,8 +29,10 @@ export interface WeighedText {
 }
 
 export interface TextMixture {
-  /** Shares of facts, common and look-up sequences; sum 1. */
-  readonly skills: readonly [facts: number, common: number, lookup: number]
+  /** Shares of facts, common, copy and look-up sequences; sum 1. */
+  readonly skills: readonly [facts: number, common: number, copy: number, lookup: number]
+  /** Fewest and most titles of a list to copy. */
+  readonly copied: readonly [number, number]
   /** Share of look-up sequences with twenty candidates; the others have three to eight. */
   readonly long: number
   /** Share of look-up sequences with a history before the candidates. */
@@ -37,6 +41,8 @@ export interface TextMixture {
   readonly single: number
   /** Share of two-value queries with both values from one title. */
   readonly sameTitle: number
+  /** Probability that a candidate with both cited values is put into the list of a reason or direct text. */
+  readonly planted: number
   /** Probability that the answer of reason and direct texts matches the cited values. */
   readonly match: number
 }
@@ -49,18 +55,18 @@ export class PretrainingTexts {
 
   constructor(
     private readonly dataset: Dataset,
-    world: { readonly items: ConstructorParameters<typeof Shelves>[0] },
+    items: readonly WorldItem[],
     private readonly encoding: Encoding,
-    private readonly reasoningOf: typeof reasoningText = reasoningText,
   ) {
-    this.shelves = new Shelves(world.items)
+    this.shelves = new Shelves(items)
   }
 
   skills(mixture: TextMixture, random: Random): WeighedText {
-    const [facts, common] = mixture.skills
+    const [facts, common, copy] = mixture.skills
     const draw = random.float()
     if (draw < facts) return this.packed(() => this.fact(random))
     if (draw < facts + common) return this.packed(() => this.common(random))
+    if (draw < facts + common + copy) return this.copy(mixture, random)
     return this.lookUp(mixture, random)
   }
 
@@ -69,16 +75,36 @@ export class PretrainingTexts {
       random.float() < 0.5
         ? this.shelves.list(8, random)
         : this.shelves.shelf(8, 0.3 + 0.5 * random.float(), random).items
-    const candidates = this.shelves.list(20, random, new Set(history))
     const [first, second] = this.evidence(history, random)
+    const drawn = this.shelves.list(20, random, new Set(history))
+    const candidates =
+      random.float() < mixture.planted
+        ? this.withBoth(drawn, first.value, second.value, history, random)
+        : drawn
     const fits = random.float() < mixture.match
     const answer = pick(fits ? this.shelves.best(candidates, first.value, second.value) : candidates, random)
     const instance: Instance = { id: 'catalogue', user: 'nobody', history, target: answer, candidates }
     const prompt = this.encoding.prompt(instance, direct ? 'direct' : 'reason')
     const reasoning = direct
       ? null
-      : untrustedPassage(this.reasoningOf(first, second, (item) => this.title(item)))
+      : untrustedPassage(reasoningText(first, second, (item) => this.title(item)))
     return learnt(prompt, this.encoding.response(reasoning, answer).ids)
+  }
+
+  /** `drawn` with one of its items exchanged for another that has both values, where there is one. */
+  private withBoth(
+    drawn: readonly number[],
+    first: string,
+    second: string,
+    history: readonly number[],
+    random: Random,
+  ): number[] {
+    const used = new Set([...drawn, ...history])
+    const fitting = this.shelves
+      .with(first)
+      .filter((item) => this.shelves.has(item, second) && !used.has(item))
+    if (fitting.length === 0) return [...drawn]
+    return random.shuffled([pick(fitting, random), ...drawn.slice(1)])
   }
 
   /** Two values of different kinds, each uniform among the different values of its kind in the history. */
@@ -112,6 +138,17 @@ export class PretrainingTexts {
     )
   }
 
+  /** A list and then its titles again, in the same order or another. */
+  private copy({ copied: [fewest, most] }: TextMixture, random: Random): WeighedText {
+    const items = this.shelves.list(fewest + random.below(most - fewest + 1), random)
+    const again = random.float() < 0.5 ? items : random.shuffled(items)
+    const texts = [
+      unlearnt(joined([this.text('history'), ...this.listed('+', items), this.text('\nchoose')])),
+    ]
+    for (const item of again) texts.push(learnt(this.text('\n- '), this.titleIds(item)))
+    return concatenated([...texts, unlearnt(this.text('\n'))])
+  }
+
   private lookUp({ long, distracted, single, sameTitle }: TextMixture, random: Random): WeighedText {
     const isLong = random.float() < long
     const history =
@@ -123,7 +160,7 @@ export class PretrainingTexts {
       ...this.listed('-', candidates),
       this.text('\n'),
     ]
-    const sequence: WeighedText[] = [{ ids: joined(lists), weights: new Float32Array(joined(lists).length) }]
+    const sequence: WeighedText[] = [unlearnt(joined(lists))]
     for (let query = 0; query < (isLong ? 12 : 6); query++) {
       const source = history.length > 0 && random.float() < 0.6 ? history : candidates
       const [one, other] = random.shuffled(kinds) as [Kind, Kind, Kind]
@@ -136,7 +173,7 @@ export class PretrainingTexts {
       const answer = pick(this.shelves.best(candidates, first, second), random)
       const asked = this.text(`so ${first}${second === null ? '' : ` ${second}`}`)
       sequence.push(learnt(joined([asked, this.encoding.frame.forcedAnswer]), this.encoding.title(answer)))
-      sequence.push({ ids: this.text('\n'), weights: new Float32Array(1) })
+      sequence.push(unlearnt(this.text('\n')))
     }
     return concatenated(sequence)
   }
@@ -182,6 +219,10 @@ export interface Evidence {
 
 export function reasoningText(first: Evidence, second: Evidence, title: (item: number) => string): string {
   return `likes ${first.value}\n+ ${title(first.item)}\nand ${second.value}\n+ ${title(second.item)}\nso ${first.value} ${second.value}`
+}
+
+function unlearnt(ids: Int32Array): WeighedText {
+  return { ids, weights: new Float32Array(ids.length) }
 }
 
 function learnt(read: Int32Array, written: Int32Array): WeighedText {

@@ -14,13 +14,13 @@ import { writeBfloat16 } from '../../../src/quickstart/pretraining/bfloat16.js'
 import { Shelves } from '../../../src/quickstart/pretraining/draws.js'
 import { type Stage, stageRate, stages } from '../../../src/quickstart/pretraining/recipe.js'
 import { PretrainingTexts } from '../../../src/quickstart/pretraining/texts.js'
-import { World, worldSeed } from '../../../src/quickstart/world.js'
+import { everyTitle, World, worldSeed } from '../../../src/quickstart/world.js'
 
-const world = new World(worldSeed)
-const dataset = catalogueDataset(world)
+const titles = everyTitle()
+const dataset = catalogueDataset(titles)
 const tokenizer = await Tokenizer.open(embeddedModelFolder())
 const method = re2({ maxWords: 20, wording: 'compact' })
-const texts = new PretrainingTexts(dataset, world, new Encoding(dataset, method, tokenizer))
+const texts = new PretrainingTexts(dataset, titles, new Encoding(dataset, method, tokenizer))
 const mixture = (stages[1] as Stage).mixture
 
 /** Text with brackets around what is learnt. */
@@ -56,13 +56,13 @@ describe('texts of pre-training', () => {
   })
 
   it('name the candidate that matches best where they are told to match', () => {
-    const shelves = new Shelves(world.items)
+    const shelves = new Shelves(titles)
     const always = { ...mixture, match: 1 }
     for (let k = 0; k < 50; k++) {
       const text = tokenizer.decode(texts.form(always, false, seeded(3, k)).ids)
       const [, first = '', second = '', answer = ''] =
         /so (\w+) (\w+)<\/think><answer>([^<]*)/.exec(text) ?? []
-      const indexOf = (title: string) => world.items.findIndex((item) => item.title === title)
+      const indexOf = (title: string) => titles.findIndex((item) => item.title === title)
       const candidates = [...text.matchAll(/- (\w+ \w+)/g)].map((match) => indexOf(match[1] as string))
       expect(shelves.best(candidates, first, second)).toContain(indexOf(answer))
     }
@@ -77,7 +77,7 @@ describe('texts of pre-training', () => {
     expect(dataset.trainInteractions).toEqual([])
     expect(dataset.userItems).toBeUndefined()
     const popular = new Set(
-      world.items
+      new World(worldSeed).items
         .map(({ title, popularity }) => ({ title, popularity }))
         .sort((a, b) => b.popularity - a.popularity)
         .slice(0, 100)
@@ -88,8 +88,9 @@ describe('texts of pre-training', () => {
       tokenizer.decode(texts.form(mixture, true, seeded(4, k)).ids),
     )
     const share = named.filter((text) => popular.has(/<answer>([^<]*)/.exec(text)?.[1] ?? '')).length / count
-    // 1 of 6 items; four standard errors.
-    expect(Math.abs(share - 1 / 6)).toBeLessThan(4 * Math.sqrt(5 / 36 / count))
+    // 100 of 2304 titles; four standard errors.
+    const expected = 100 / titles.length
+    expect(Math.abs(share - expected)).toBeLessThan(4 * Math.sqrt(expected / count))
   })
 
   it('have a rate that rises, stays, and falls to its last value', () => {
@@ -109,7 +110,7 @@ describe('weights in bf16', () => {
   it('are rounded to nearest, ties to even', () => {
     const folder = mkdtempSync(join(tmpdir(), 'bfloat16-'))
     const [from, to] = [join(folder, 'a.safetensors'), join(folder, 'b.safetensors')]
-    const values = Float32Array.of(1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -3.1415927, 0, 1 + 2 ** -8 + 2 ** -20)
+    const values = Float32Array.of(1, 1 + 2 ** -8, 1 + 3 * 2 ** -8, -2.3415927, 0, 1 + 2 ** -8 + 2 ** -20)
     const header = Buffer.from(
       JSON.stringify({ x: { dtype: 'F32', shape: [6], data_offsets: [0, 24] } }).padEnd(64),
     )
@@ -125,7 +126,7 @@ describe('weights in bf16', () => {
       bits.writeUInt16LE(data.readUInt16LE(2 * k), 2)
       return bits.readFloatLE(0)
     })
-    expect(read).toEqual([1, 1, 1 + 2 ** -6, -3.140625, 0, 1 + 2 ** -7])
+    expect(read).toEqual([1, 1, 1 + 2 ** -6, -2.34375, 0, 1 + 2 ** -7])
     rmSync(folder, { recursive: true })
   })
 })

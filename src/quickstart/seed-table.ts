@@ -1,0 +1,157 @@
+/**
+ * The table over several training seeds of the embedded default:
+ *   npx tsx src/quickstart/seed-table.ts RUN... > table.md
+ * Each RUN is the folder of a finished run on the same tests (eval.instances null) with another --seed. Tests are
+ * pooled and users drawn with all their seeds at once, so an interval covers both; the seeds' own HR@1 stand
+ * beside it. Base is its best way to answer, chosen once for all seeds.
+ */
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readStoredConfig } from '../config/load.js'
+import type { Instance } from '../data/types.js'
+import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
+import { popularityBaseline } from '../eval/baselines/popularity.js'
+import { randomBaseline } from '../eval/baselines/random.js'
+import { rankingOutcomes } from '../eval/protocol.js'
+import type { RowId } from '../eval/result-row.js'
+import { interval, meansOf, type Outcome, pairedDifferences } from '../eval/significance.js'
+import { readJsonLines } from '../phases/files.js'
+import type { PredictionLine } from '../phases/prediction-lines.js'
+import { outcomesOf } from '../phases/prediction-lines.js'
+import type { RunSummary } from '../phases/run-record.js'
+import { embeddedDataset } from './dataset.js'
+
+interface Run {
+  readonly seed: number
+  readonly summary: RunSummary
+  readonly lines: readonly PredictionLine[]
+}
+
+interface PooledRow {
+  readonly name: string
+  readonly outcomes: readonly Outcome[]
+  readonly bySeed: readonly number[]
+  readonly parsed: number
+}
+
+const folders = process.argv.slice(2)
+if (folders.length === 0) throw new Error('name the folders of finished runs')
+const runs: Run[] = folders.map((folder) => ({
+  seed: readStoredConfig(join(folder, 'config.yaml')).config.seed,
+  summary: JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as RunSummary,
+  lines: readJsonLines<PredictionLine>(join(folder, 'predictions.jsonl')),
+}))
+const dataset = embeddedDataset()
+const asked = new Set(runs[0]?.lines.map(({ instance }) => instance))
+const tests = dataset.test.filter(({ id }) => asked.has(id))
+const rows = [...counted(), ...answered()]
+process.stdout.write(`${table()}\n\n${differences()}\n\n${timings()}\n`)
+
+/** Rows without a model: the same in every run. */
+function counted(): PooledRow[] {
+  const scorers: readonly (readonly [string, (instance: Instance) => readonly number[]])[] = [
+    ['random', randomBaseline().score],
+    ['popularity', popularityBaseline(dataset).score],
+    ['item_knn', itemKnnBaseline(dataset).score],
+    ['oracle', (instance) => dataset.oracle?.(instance) ?? []],
+  ]
+  return scorers.map(([name, score]) => {
+    const own = rankingOutcomes(tests, { scores: tests.map((instance) => score(instance)) })
+    return { name, outcomes: runs.flatMap(({ seed }) => ofSeed(own, seed)), bySeed: [], parsed: 1 }
+  })
+}
+
+function answered(): PooledRow[] {
+  const kinds = new Map<string, readonly [RowId, string]>()
+  for (const { row, mode } of runs[0]?.lines ?? []) kinds.set(`${row} ${mode}`, [row, mode])
+  return [...kinds].map(([name, [row, mode]]) => {
+    const own = runs.map(({ lines }) => lines.filter((line) => line.row === row && line.mode === mode))
+    const outcomes = own.map((lines) => outcomesOf(tests, lines))
+    const all = own.flat()
+    return {
+      name,
+      outcomes: outcomes.flatMap((values, index) => ofSeed(values, runs[index]?.seed ?? 0)),
+      bySeed: outcomes.map((values) => meansOf(values).hr1),
+      parsed: all.filter(({ parsed }) => parsed).length / all.length,
+    }
+  })
+}
+
+function ofSeed(outcomes: readonly Outcome[], seed: number): Outcome[] {
+  return outcomes.map((outcome) => ({ ...outcome, instance: `${outcome.instance} seed ${seed}` }))
+}
+
+function table(): string {
+  const head = `${runs.length} training seeds (${runs.map(({ seed }) => seed).join(', ')}), ${tests.length} held-out users.\n`
+  const lines = rows.map(({ name, outcomes, bySeed, parsed }) => {
+    const { hr1, hr5, ndcg5 } = meansOf(outcomes)
+    const { lo95, hi95 } = interval(outcomes)
+    const seeds = bySeed.map(number).join(' ')
+    return `| ${name} | ${number(hr1)} | ${number(lo95.hr1)} to ${number(hi95.hr1)} | ${number(hr5)} | ${number(ndcg5)} | ${number(parsed)} | ${seeds} |`
+  })
+  return [
+    head,
+    '| row | HR@1 | 95 % | HR@5 | NDCG@5 | parsed | HR@1 by seed |',
+    '|---|---|---|---|---|---|---|',
+    ...lines,
+  ].join('\n')
+}
+
+function differences(): string {
+  const find = (name: string): PooledRow | undefined => rows.find((row) => row.name === name)
+  const base = rows
+    .filter(({ name }) => name.startsWith('base '))
+    .sort((a, b) => meansOf(b.outcomes).hr1 - meansOf(a.outcomes).hr1)[0]
+  const [imitated, internalized] = [find('imitated think_score'), find('internalized think_score')]
+  const pairs = [
+    [imitated, base],
+    [internalized, imitated],
+    [internalized, base],
+    [internalized, find('popularity')],
+    [internalized, find('item_knn')],
+    [internalized, find('answers_only_sft score')],
+    [internalized, find('answers_only_rl score')],
+    [find('shuffled_history think_score'), find('popularity')],
+    [find('shuffled_history think_score'), find('random')],
+  ] as const
+  const lines = pairs.flatMap(([a, b]) => {
+    if (!a || !b) return []
+    const hr1 = pairedDifferences(a.outcomes, b.outcomes).find(({ metric }) => metric === 'hr1')
+    return hr1
+      ? [`| ${a.name} - ${b.name} | ${signed(hr1.difference)} | ${signed(hr1.lo95)} to ${signed(hr1.hi95)} |`]
+      : []
+  })
+  const ratio =
+    internalized && base ? meansOf(internalized.outcomes).hr1 / meansOf(base.outcomes).hr1 : Number.NaN
+  return [
+    '| paired difference in HR@1 | mean | 95 % |',
+    '|---|---|---|',
+    ...lines,
+    '',
+    `internalized / base: ${ratio.toFixed(2)}`,
+  ].join('\n')
+}
+
+function timings(): string {
+  const configuration = createHash('sha256')
+    .update(runs.map(({ summary }) => summary.config_hash).join())
+    .digest('hex')
+    .slice(0, 12)
+  const lines = runs.map(({ seed, summary: { seconds, cpu_seconds, quality } }) => {
+    const { collect, imitate, internalize, evaluate } = seconds
+    const own = quality.internalized ?? {}
+    const shown = Object.entries(own).map(([name, value]) => `${name} ${value.toPrecision(3)}`)
+    return `- seed ${seed}: collect ${collect.toFixed(0)} s, imitate ${imitate.toFixed(0)} s, internalize ${internalize.toFixed(0)} s, evaluate ${evaluate.toFixed(0)} s, ${cpu_seconds.toFixed(0)} s of CPU; internalized: ${shown.join(', ')}`
+  })
+  return [`Configurations: ${configuration}.`, '', ...lines].join('\n')
+}
+
+function number(value: number): string {
+  return value.toFixed(3)
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(3)}`
+}
