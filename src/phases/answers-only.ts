@@ -22,14 +22,12 @@ import {
   Trainer,
 } from '../engine/index.js'
 import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
-import { joined } from './encoding.js'
-import { BatchPlan, directExample } from './examples.js'
-import { readJsonLines } from './files.js'
-import { collectInstances, shownInstance, trainingParts } from './instances.js'
+import { BatchPlan, directExample, imitationPlan } from './examples.js'
+import { askedInstances, trainingParts } from './instances.js'
 import { constantRate, cosineRate } from './learning-rate.js'
+import { taughtTitle } from './policy-batch.js'
 import { policyLoss } from './policy-update.js'
 import { PromptSource } from './rollout-rounds.js'
-import type { ImitateMetrics, MetricsLine } from './run-record.js'
 import { derivedSeed, streamId } from './streams.js'
 import { publishFolder } from './training.js'
 
@@ -69,10 +67,8 @@ async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
     derivedSeed(seed, 'imitation adapter'),
   )
   const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
-  const examples = collectInstances(dataset, config)
-    .map((instance) => shownInstance(dataset, instance, 0))
-    .map((instance) => directExample(context, instance))
-  const steps = imitationSteps(context)
+  const examples = askedInstances(dataset, config).map((instance) => directExample(context, instance))
+  const { steps } = imitationPlan(context).plan
   const plan = new BatchPlan(
     examples,
     seed,
@@ -87,12 +83,6 @@ async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
     await trainer.apply({ ...adam, learningRate, weightDecay: sft.weight_decay, clipNorm: sft.clip_norm })
   }
   return adapter
-}
-
-/** Updates that Imitation did in this run. */
-function imitationSteps({ run }: PhaseContext): number {
-  const lines = readJsonLines<MetricsLine>(run.file('metrics.jsonl'))
-  return lines.filter((line): line is ImitateMetrics => line.phase === 'imitate').at(-1)?.steps ?? 0
 }
 
 async function internalizeAnswers(context: PhaseContext, reference: Adapter): Promise<Adapter> {
@@ -169,25 +159,12 @@ async function chosenTitles(
     const teaches = hits > 0 && hits < own.length
     const completions = [
       ...(teaches || !rl.dynamic_sampling ? sampled : []),
-      ...(hits === 0 && rl.allfail === 'add_gt' ? [taught(context, instance, rl.gt_weight / trained)] : []),
+      ...(hits === 0 && rl.allfail === 'add_gt'
+        ? [taughtTitle(encoding.frame.directOpen, encoding.title(instance.target), rl.gt_weight / trained)]
+        : []),
     ]
     return completions.length === 0 ? [] : [{ prompt, trie, completions }]
   })
-}
-
-/** The true title, supervised. */
-function taught({ encoding }: PhaseContext, instance: Instance, sftWeight: number): PolicyCompletion {
-  const ids = joined([encoding.frame.directOpen, encoding.title(instance.target)])
-  const sftMask = new Uint8Array(ids.length).fill(1, encoding.frame.directOpen.length)
-  return {
-    ids,
-    mask: new Uint8Array(ids.length),
-    oldLogprobs: new Float32Array(ids.length),
-    advantage: 0,
-    sftWeight,
-    sftMask,
-    trieBegin: -1,
-  }
 }
 
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const

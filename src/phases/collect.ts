@@ -12,7 +12,7 @@ import type { Teacher } from '../teacher/teacher.js'
 import { collectSummary } from './collect-summary.js'
 import type { PhaseContext } from './context.js'
 import { writeDurably } from './files.js'
-import { collectInstances, shownInstance } from './instances.js'
+import { askedInstances, collectInstances, shownInstance } from './instances.js'
 import { isInterruption } from './interrupt.js'
 import { askResponses, titlesOf } from './responses.js'
 import type { CollectSummary } from './run-record.js'
@@ -39,9 +39,7 @@ interface Collection {
 
 export async function collect(context: PhaseContext, method: CollectMethod): Promise<CollectSummary> {
   const { config, run, progress } = context
-  const instances = collectInstances(context.dataset, config).map((instance) =>
-    shownInstance(context.dataset, instance, 0),
-  )
+  const instances = askedInstances(context.dataset, config)
   if (!run.isDone('collect')) {
     const chunks = Math.ceil(instances.length / config.collect.chunk)
     const { next } = run.begin('collect')

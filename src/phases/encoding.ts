@@ -9,7 +9,9 @@ import type { Dataset, Instance, ItemIndex } from '../data/types.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { Method, PromptMode } from '../methods/method.js'
 import type { PromptPart } from '../prompts/prompt.js'
-import type { Tokenizer } from '../prompts/tokenizer.js'
+import { joined, type Tokenizer } from '../prompts/tokenizer.js'
+
+export { joined }
 
 /** Ids of the fixed pieces of a response. */
 export interface FrameIds {
@@ -96,14 +98,4 @@ export class Encoding {
     const thought = joined([thinkOpen, this.tokenizer.encodeParts([reasoning]), thinkClose])
     return { ids: joined([thought, answerOpen, this.title(item), eos]), answerBegin: thought.length }
   }
-}
-
-export function joined(pieces: readonly Int32Array[]): Int32Array {
-  const ids = new Int32Array(pieces.reduce((length, piece) => length + piece.length, 0))
-  let offset = 0
-  for (const piece of pieces) {
-    ids.set(piece, offset)
-    offset += piece.length
-  }
-  return ids
 }

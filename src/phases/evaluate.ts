@@ -9,20 +9,14 @@ import type { RowId } from '../eval/result-row.js'
 import { meansOf } from '../eval/significance.js'
 import { type AnswersOnly, answersOnly } from './answers-only.js'
 import type { PhaseContext, StageModel } from './context.js'
-import { readJsonLines } from './files.js'
 import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
+import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { type ModelMode, type Prediction, predict, ranking } from './predictions.js'
 import { titlesOf } from './responses.js'
-import { outcomesOf } from './result-table.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
 import { hashOrder } from './streams.js'
-
-export interface PredictionLine extends Prediction {
-  readonly row: RowId
-  readonly mode: ModelMode
-}
 
 interface Task {
   readonly row: RowId
@@ -156,7 +150,7 @@ function sample(context: PhaseContext, task: Task, instance: Instance, predictio
 /** The point that a row adds to the curves. */
 function noteRow(context: PhaseContext, task: Task, instances: readonly Instance[]): void {
   if (task.mode !== context.config.eval.mode) return
-  const lines = readPredictions(context).filter(({ row, mode }) => row === task.row && mode === task.mode)
+  const lines = readPredictions(context.run).filter(({ row, mode }) => row === task.row && mode === task.mode)
   const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines))
   context.run.metrics({
     phase: 'evaluate',
@@ -168,10 +162,6 @@ function noteRow(context: PhaseContext, task: Task, instances: readonly Instance
     ndcg5,
     n: lines.length,
   })
-}
-
-export function readPredictions(context: PhaseContext): PredictionLine[] {
-  return readJsonLines<PredictionLine>(context.run.file('predictions.jsonl'))
 }
 
 function doneTests(units: number, chunks: number, instances: number, chunk: number): number {

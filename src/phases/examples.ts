@@ -11,8 +11,9 @@ import type { Trace } from '../methods/method.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
 import type { PhaseContext } from './context.js'
 import { type EncodedResponse, joined } from './encoding.js'
+import { askedInstances } from './instances.js'
 import { hashOrder } from './streams.js'
-import { instanceOf } from './traces.js'
+import { instanceOf, keptTraces } from './traces.js'
 
 export interface Example extends SftSequence {
   readonly id: string
@@ -27,8 +28,16 @@ export interface Examples {
   readonly overlong: number
 }
 
+/** What Imitation learns from, in which order: a function of traces.jsonl and the configuration. */
+export function imitationPlan(context: PhaseContext): Examples & { readonly plan: BatchPlan } {
+  const { config, dataset, run } = context
+  const { seed, sft } = config
+  const examples = imitationExamples(context, keptTraces(run), askedInstances(dataset, config))
+  return { ...examples, plan: new BatchPlan(examples.examples, seed, sft.batch, sft.epochs) }
+}
+
 /** `answered`: instances that may serve as answer-only examples. */
-export function imitationExamples(
+function imitationExamples(
   context: PhaseContext,
   traces: readonly Trace[],
   answered: readonly Instance[],

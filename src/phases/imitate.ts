@@ -8,23 +8,17 @@ import { copyFileSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Adapter, Model } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
-import { BatchPlan, type Example, imitationExamples } from './examples.js'
-import { collectInstances, shownInstance } from './instances.js'
+import { type BatchPlan, type Example, imitationPlan } from './examples.js'
 import { cosineRate } from './learning-rate.js'
 import { imitatedModelFolder, referenceFolder } from './stage-models.js'
 import { derivedSeed } from './streams.js'
-import { keptTraces } from './traces.js'
 import { publishFolder, Training } from './training.js'
 import { validate } from './validate.js'
 
 export async function imitate(context: PhaseContext): Promise<void> {
   const { config, run, progress } = context
   if (run.isDone('imitate')) return
-  const answered = collectInstances(context.dataset, config).map((instance) =>
-    shownInstance(context.dataset, instance, 0),
-  )
-  const { examples, direct, overlong } = imitationExamples(context, keptTraces(run), answered)
-  const plan = new BatchPlan(examples, config.seed, config.sft.batch, config.sft.epochs)
+  const { plan, examples, direct, overlong } = imitationPlan(context)
   const full = config.sft.adapter === 'full'
   const model = full ? await Model.open(context.base.dir ?? '', { signal: context.signal }) : context.base
   const training = await Training.start(context, {

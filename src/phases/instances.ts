@@ -36,6 +36,11 @@ export function collectInstances(dataset: Dataset, config: Config, further = 0):
   return chosen(imitation, count, ({ id }) => id, config.seed, 'collect')
 }
 
+/** The same with the candidates that Collection shows. */
+export function askedInstances(dataset: Dataset, config: Config): Instance[] {
+  return collectInstances(dataset, config).map((instance) => shownInstance(dataset, instance, 0))
+}
+
 export function testInstances(dataset: Dataset, config: Config): readonly Instance[] {
   if (dataset.test.length === 0) throw noInstances('evaluation', dataset)
   return chosen(

@@ -136,21 +136,21 @@ function taughtCompletion(context: PhaseContext, group: RolloutGroup, sftWeight:
     response.titleBegin >= 0
       ? response.sample.tokens.subarray(0, response.titleBegin)
       : context.encoding.beforeTitle(untrustedPassage(reasoning))
-  const title = context.encoding.title(group.instance.target)
+  return [taughtTitle(before, context.encoding.title(group.instance.target), sftWeight)]
+}
+
+/** A title behind what stands before it: supervised, title tokens only. */
+export function taughtTitle(before: Int32Array, title: Int32Array, sftWeight: number): PolicyCompletion {
   const ids = joined([before, title])
-  const sftMask = new Uint8Array(ids.length)
-  sftMask.fill(1, before.length)
-  return [
-    {
-      ids,
-      mask: new Uint8Array(ids.length),
-      oldLogprobs: new Float32Array(ids.length),
-      advantage: 0,
-      sftWeight,
-      sftMask,
-      trieBegin: -1,
-    },
-  ]
+  return {
+    ids,
+    mask: new Uint8Array(ids.length),
+    oldLogprobs: new Float32Array(ids.length),
+    advantage: 0,
+    sftWeight,
+    sftMask: new Uint8Array(ids.length).fill(1, before.length),
+    trieBegin: -1,
+  }
 }
 
 /** The well-formed rollout with the highest reward, the first of equals; -1 if none is well-formed. */

@@ -8,13 +8,13 @@ import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
 import { popularityBaseline } from '../eval/baselines/popularity.js'
 import { randomBaseline } from '../eval/baselines/random.js'
 import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
-import { evaluateRanking, rankingOutcomes, resultRow } from '../eval/protocol.js'
+import { evaluateRanking, resultRow } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
 import { type Outcome, pairedDifferences } from '../eval/significance.js'
 import { citations } from '../rewards/citations.js'
 import type { PhaseContext } from './context.js'
-import { type PredictionLine, readPredictions } from './evaluate.js'
 import { testInstances } from './instances.js'
+import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { ranking } from './predictions.js'
 import type { PairedDifference } from './run-record.js'
 
@@ -42,22 +42,9 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   }
 }
 
-/** Lines of one row, in the order of the instances. */
-export function outcomesOf(instances: readonly Instance[], lines: readonly PredictionLine[]): Outcome[] {
-  const byInstance = new Map(lines.map((line) => [line.instance, line]))
-  const ordered = instances.map(({ id }) => byInstance.get(id))
-  if (ordered.some((line) => line?.mode === 'free')) {
-    const ranks = instances.map(({ target }, index) =>
-      ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY,
-    )
-    return rankingOutcomes(instances, { ranks })
-  }
-  return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) })
-}
-
 function judgedRows(context: PhaseContext, instances: readonly Instance[]): JudgedRow[] {
   const rows = new Map<string, PredictionLine[]>()
-  for (const line of readPredictions(context)) {
+  for (const line of readPredictions(context.run)) {
     const key = `${line.mode} ${line.row}`
     const lines = rows.get(key)
     if (lines) lines.push(line)

@@ -115,7 +115,7 @@ export class Tokenizer {
 
   /** Every part on its own, ids concatenated; all of them continue a text before them. */
   encodeParts(parts: readonly PromptPart[]): Int32Array {
-    return concatenated(
+    return joined(
       parts.map((part) =>
         typeof part === 'string'
           ? this.encodeTrusted(part, { continues: true })
@@ -136,7 +136,7 @@ export class Tokenizer {
       if (typeof part !== 'string') return this.encodeUntrusted(part.text)
       return this.encodeTrusted(part, { continues: index > 0 })
     })
-    return concatenated(this.chat ? ids : [Int32Array.from(this.prefix), ...ids])
+    return joined(this.chat ? ids : [Int32Array.from(this.prefix), ...ids])
   }
 
   /** Ids without a token (a padded vocabulary) are left out. `skipSpecial` keeps the tags of the response form. */
@@ -240,7 +240,8 @@ function addedInFront(whole: Encoder): readonly number[] {
   return dressed.slice(0, Math.max(0, dressed.indexOf(bare[0] ?? -1)))
 }
 
-function concatenated(pieces: readonly Int32Array[]): Int32Array {
+/** One after the other. */
+export function joined(pieces: readonly Int32Array[]): Int32Array {
   const ids = new Int32Array(pieces.reduce((total, piece) => total + piece.length, 0))
   let end = 0
   for (const piece of pieces) {

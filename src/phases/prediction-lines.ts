@@ -1,0 +1,31 @@
+/** predictions.jsonl: one answer a line, written by evaluation and read back for the result table. */
+
+import type { Instance } from '../data/types.js'
+import { rankingOutcomes } from '../eval/protocol.js'
+import type { RowId } from '../eval/result-row.js'
+import type { Outcome } from '../eval/significance.js'
+import { readJsonLines } from './files.js'
+import type { ModelMode, Prediction } from './predictions.js'
+import type { RunDirectory } from './run-directory.js'
+
+export interface PredictionLine extends Prediction {
+  readonly row: RowId
+  readonly mode: ModelMode
+}
+
+export function readPredictions(run: RunDirectory): PredictionLine[] {
+  return readJsonLines<PredictionLine>(run.file('predictions.jsonl'))
+}
+
+/** Outcomes of one row's lines, in the order of the instances. */
+export function outcomesOf(instances: readonly Instance[], lines: readonly PredictionLine[]): Outcome[] {
+  const byInstance = new Map(lines.map((line) => [line.instance, line]))
+  const ordered = instances.map(({ id }) => byInstance.get(id))
+  if (ordered.some((line) => line?.mode === 'free')) {
+    const ranks = instances.map(({ target }, index) =>
+      ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY,
+    )
+    return rankingOutcomes(instances, { ranks })
+  }
+  return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) })
+}
