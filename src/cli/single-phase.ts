@@ -3,7 +3,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { ReasonrecError } from '../engine/index.js'
 import { createRun, openRun } from '../methods/session.js'
-import { isRunDirectory } from '../phases/run-directory.js'
+import { isRunDirectory, RunDirectory } from '../phases/run-directory.js'
 import type { Phase } from '../phases/run-record.js'
 import { configOf, namesConfig, type RunArguments, requireOut, runOptions } from './options.js'
 import { runToEnd } from './running.js'
@@ -20,10 +20,9 @@ export function phaseCommand(phase: Phase, describe: string): CommandModule<obje
         const loaded = configOf({ ...args, preset: args.preset ?? 're2' })
         return runToEnd((watcher) => createRun(loaded, out, [phase], watcher), args.json)
       }
+      requireFitting(out, phase, args)
       await runToEnd(async (watcher) => {
         const context = await openRun(out, watcher)
-        if (namesConfig(args))
-          requireSameConfig(context.run.loaded.hash, args, out, () => context.run.close())
         context.run.addToPlan(phase)
         return context
       }, args.json)
@@ -37,11 +36,31 @@ function noRun(out: string, phase: Phase): ReasonrecError {
   })
 }
 
+/** Said before anything costly is opened. */
+function requireFitting(out: string, phase: Phase, args: RunArguments): void {
+  const run = RunDirectory.open(out)
+  try {
+    if (namesConfig(args)) requireSameConfig(run.loaded.hash, args, out)
+    requireOthersDone(run, phase)
+  } finally {
+    run.close()
+  }
+}
+
 /** A run keeps its configuration; options that say otherwise are an error, not ignored. */
-function requireSameConfig(hash: string, args: RunArguments, out: string, close: () => void): void {
+function requireSameConfig(hash: string, args: RunArguments, out: string): void {
   if (configOf({ ...args, preset: args.preset ?? 're2' }).hash === hash) return
-  close()
   throw new ReasonrecError('RR_OUTPUT_CONFIG', `${out} was made with another configuration`, {
     remedy: 'leave the configuration options out to go on with it, or choose another --out',
+  })
+}
+
+/** A verb does its own phase: it does not go on with another that was interrupted. */
+function requireOthersDone(run: RunDirectory, phase: Phase): void {
+  const open = run.plan.find((planned) => planned !== phase && !run.isDone(planned))
+  if (open === undefined) return
+  throw new ReasonrecError('RR_OUTPUT_UNFINISHED', `${open} is not finished in ${run.path}`, {
+    expected: `only ${phase} left to do`,
+    remedy: `finish it first with: reasonrec resume ${run.path}`,
   })
 }

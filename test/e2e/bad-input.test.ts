@@ -7,6 +7,7 @@ import { smallDisk } from '../fixtures/small-disk.js'
 import {
   cli,
   quickSettings,
+  runArguments,
   workFolder,
   writeSettings,
   writeTinyData,
@@ -207,17 +208,14 @@ describe('reasonrec run refuses', () => {
       cpSync(model, join(where, 'model'), { recursive: true })
       cpSync(data, join(where, 'data'), { recursive: true })
       const further = damage({ model: join(where, 'model'), data: join(where, 'data'), folder: where }) ?? []
-      const config = further.includes('--config') ? [] : ['--config', settings]
       const out = join(where, 'out')
       const { status, stderr, stdout } = await cli([
-        'run',
-        ...config,
-        '--model',
-        join(where, 'model'),
-        '--data',
-        join(where, 'data'),
-        '--out',
-        out,
+        ...runArguments({
+          ...(!further.includes('--config') && { settings }),
+          model: join(where, 'model'),
+          data: join(where, 'data'),
+          out,
+        }),
         ...further,
       ])
       expect(stderr.trim().split('\n')).toHaveLength(1)
@@ -234,17 +232,7 @@ describe('reasonrec run refuses', () => {
     const out = join(folder.path, 'precious')
     mkdirSync(out)
     writeFileSync(join(out, 'thesis.txt'), 'years of work')
-    const { status, stderr } = await cli([
-      'run',
-      '--config',
-      settings,
-      '--model',
-      model,
-      '--data',
-      data,
-      '--out',
-      out,
-    ])
+    const { status, stderr } = await cli(runArguments({ settings, model, data, out }))
     expect(stderr).toMatch(/^RR_OUTPUT_NOT_EMPTY: .*thesis\.txt/)
     expect(status).toBe(2)
     expect(readFileSync(join(out, 'thesis.txt'), 'utf8')).toBe('years of work')
@@ -252,17 +240,7 @@ describe('reasonrec run refuses', () => {
 
   it.runIf(disk)('a disk without room for two checkpoints and the records', async () => {
     const out = join(disk!.path, 'run')
-    const { status, stderr } = await cli([
-      'run',
-      '--config',
-      settings,
-      '--model',
-      model,
-      '--data',
-      data,
-      '--out',
-      out,
-    ])
+    const { status, stderr } = await cli(runArguments({ settings, model, data, out }))
     expect(stderr).toMatch(/^RR_OUTPUT_DISK_FULL: .*\/run .*expected \d{7,} bytes free.*got \d+ bytes/)
     expect(stderr).toContain(out)
     expect(status).toBe(2)
@@ -272,19 +250,9 @@ describe('reasonrec run refuses', () => {
   it('a collection that keeps nothing', async () => {
     const out = join(folder.path, 'nothing')
     const { status, stderr } = await cli([
-      'run',
-      '--preset',
-      're2-small-cpu',
-      '--config',
-      settings,
+      ...runArguments({ preset: 're2-small-cpu', settings, model, data, out }),
       '--set',
       'collect.fill=none',
-      '--model',
-      model,
-      '--data',
-      data,
-      '--out',
-      out,
     ])
     expect(stderr).toMatch(/^RR_NO_TRACES: .*collect\.fill/m)
     expect(status).toBe(4)

@@ -52,6 +52,30 @@ export function cli(args: readonly string[], environment: Record<string, string>
   return finished(start(args, environment))
 }
 
+/** What a run is made from and where it goes. */
+export interface RunPlace {
+  readonly model: string
+  readonly data: string
+  readonly out: string
+  readonly settings?: string
+  readonly preset?: string
+}
+
+/** `reasonrec run` with its options. */
+export function runArguments({ preset, settings, model, data, out }: RunPlace): string[] {
+  return [
+    'run',
+    ...(preset === undefined ? [] : ['--preset', preset]),
+    ...(settings === undefined ? [] : ['--config', settings]),
+    '--model',
+    model,
+    '--data',
+    data,
+    '--out',
+    out,
+  ]
+}
+
 /** Waits until a run's metrics hold `count` lines of a phase, then sends the signal. */
 export async function signalAt(
   child: ChildProcess,

@@ -13,6 +13,7 @@ import {
   cli,
   finished,
   linesOf,
+  runArguments,
   sha256,
   signalAt,
   start,
@@ -55,19 +56,8 @@ const resumed = {
   report: { html: false },
 } as const
 
-const argumentsFor = (out: string): string[] => [
-  'run',
-  '--preset',
-  're2-small-cpu',
-  '--config',
-  settings,
-  '--model',
-  model,
-  '--data',
-  data,
-  '--out',
-  out,
-]
+const argumentsFor = (out: string): string[] =>
+  runArguments({ preset: 're2-small-cpu', settings, model, data, out })
 
 const adapterOf = (out: string): string => sha256(join(out, 'adapter/adapter_model.safetensors'))
 
@@ -151,6 +141,11 @@ describe('SIGTERM and SIGINT', () => {
       expect(
         readdirSync(join(out, 'checkpoints', phase)).filter((name) => name.startsWith('step-')).length,
       ).toBeGreaterThan(0)
+      const evaluate = await cli(['evaluate', '--out', out])
+      expect(evaluate.stderr).toMatch(
+        new RegExp(`^RR_OUTPUT_UNFINISHED: ${phase} .*finish it first with: reasonrec resume ${out}$`, 'm'),
+      )
+      expect(evaluate.status).toBe(2)
       const { status: second } = await cli(['resume', out, '--threads', '1'])
       expect(second).toBe(0)
       expect(adapterOf(out)).toBe(adapterOf(straight))

@@ -10,6 +10,7 @@ import {
   lastJson,
   linesOf,
   quickSettings,
+  runArguments,
   sha256,
   workFolder,
   writeSettings,
@@ -28,20 +29,7 @@ beforeAll(async () => {
   model = await writeTinyModel(join(folder.path, 'model'))
   data = await writeTinyData(join(folder.path, 'data'))
   settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
-  first = await cli([
-    'run',
-    '--preset',
-    're2-small-cpu',
-    '--config',
-    settings,
-    '--model',
-    model,
-    '--data',
-    data,
-    '--out',
-    out,
-    '--json',
-  ])
+  first = await cli([...runArguments({ preset: 're2-small-cpu', settings, model, data, out }), '--json'])
 }, 120_000)
 
 afterAll(() => folder.remove())
@@ -144,17 +132,7 @@ describe('reasonrec run', () => {
   it('gives the same adapter and table again, in another folder and on one thread', async () => {
     const again = join(folder.path, 'again')
     const { status, stdout } = await cli([
-      'run',
-      '--preset',
-      're2-small-cpu',
-      '--config',
-      settings,
-      '--model',
-      model,
-      '--data',
-      data,
-      '--out',
-      again,
+      ...runArguments({ preset: 're2-small-cpu', settings, model, data, out: again }),
       '--json',
       '--threads',
       '1',
@@ -169,17 +147,7 @@ describe('reasonrec run', () => {
   }, 60_000)
 
   it('refuses the folder of a finished run', async () => {
-    const { status, stderr } = await cli([
-      'run',
-      '--config',
-      settings,
-      '--model',
-      model,
-      '--data',
-      data,
-      '--out',
-      out,
-    ])
+    const { status, stderr } = await cli(runArguments({ settings, model, data, out }))
     expect(status).toBe(2)
     expect(stderr).toMatch(/^RR_OUTPUT_NOT_EMPTY: .*reasonrec resume/m)
   })
