@@ -117,7 +117,8 @@ async function train(stage: Stage): Promise<void> {
         seconds: Math.round((performance.now() - began) / 1000),
       })
     }
-    if (stage.form > 0 && ((step + 1) % 300 === 0 || last)) {
+    if (stage.form > 0 && ((step + 1) % 200 === 0 || last)) {
+      await model.save(fp32)
       log({
         probe: 'form',
         step: step + 1,

@@ -42,7 +42,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: 'look-up',
-    steps: 600,
+    steps: 900,
     skills: 24,
     form: 0,
     direct: 0,
@@ -51,7 +51,7 @@ export const stages: readonly Stage[] = [
   },
   {
     name: 'skills and form',
-    steps: 3400,
+    steps: 2200,
     skills: 8,
     form: 12,
     direct: 0.2,
