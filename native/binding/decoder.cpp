@@ -127,23 +127,8 @@ Napi::Value score_sequences(const Napi::CallbackInfo& info) {
 
 Napi::Value sampling_distribution(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    const std::vector<float> logits = floats(info[0], "logits");
-    const std::vector<int32_t> context = int32s(info[1], "context");
-    const Sampling settings = sampling(info[2]);
-    check_sampling(settings);
-    check(!logits.empty() && settings.temperature > 0, "RR_SAMPLING", "there is no distribution to show",
-          "logits and a temperature above 0", std::to_string(settings.temperature));
-    for (const int32_t id : context)
-      check(id >= 0 && size_t(id) < logits.size(), "RR_TOKEN_OUT_OF_RANGE", "a token of the context is out of range",
-            "[0, " + std::to_string(logits.size()) + ")", std::to_string(id));
-    Sampler sampler;
-    const auto& kept = sampler.distribution(settings, logits.data(), nullptr, int64_t(logits.size()), context.data(),
-                                            int64_t(context.size()));
-    double mass = 0;
-    for (const WeightedToken& token : kept) mass += token.weight;
-    std::vector<double> out(logits.size(), 0.0);
-    for (const WeightedToken& token : kept) out[size_t(token.id)] = token.weight / mass;
-    return to_js(info.Env(), out);
+    return to_js(info.Env(), reasonrec::sampling_distribution(sampling(info[2]), floats(info[0], "logits"),
+                                                              int32s(info[1], "context")));
   });
 }
 

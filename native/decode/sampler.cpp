@@ -127,4 +127,21 @@ int32_t Sampler::draw(const Sampling& s, const float* logits, const int32_t* all
   return tokens_.back().id;
 }
 
+std::vector<double> sampling_distribution(const Sampling& s, const std::vector<float>& logits,
+                                          const std::vector<int32_t>& history) {
+  check_sampling(s);
+  check(!logits.empty() && s.temperature > 0, "RR_SAMPLING", "there is no distribution to show",
+        "logits and a temperature above 0", std::to_string(s.temperature));
+  for (const int32_t id : history)
+    check(id >= 0 && size_t(id) < logits.size(), "RR_TOKEN_OUT_OF_RANGE", "a token of the context is out of range",
+          "[0, " + std::to_string(logits.size()) + ")", std::to_string(id));
+  Sampler sampler;
+  const auto& kept = sampler.distribution(s, logits.data(), nullptr, int64_t(logits.size()), history.data(),
+                                          int64_t(history.size()));
+  const double whole = mass(kept);
+  std::vector<double> probabilities(logits.size(), 0.0);
+  for (const WeightedToken& token : kept) probabilities[size_t(token.id)] = token.weight / whole;
+  return probabilities;
+}
+
 }  // namespace reasonrec

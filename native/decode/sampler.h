@@ -45,4 +45,9 @@ class Sampler {
   std::vector<int32_t> seen_;
 };
 
+// The probabilities (V) a token is drawn with after `history`; filtered-out tokens have 0. For checks and plots.
+// Throws RR_SAMPLING, RR_TOKEN_OUT_OF_RANGE.
+std::vector<double> sampling_distribution(const Sampling&, const std::vector<float>& logits,
+                                          const std::vector<int32_t>& history);
+
 }  // namespace reasonrec
