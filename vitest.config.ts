@@ -11,7 +11,14 @@ export default defineConfig({
       { extends: true, test: { name: 'library', include: ['test/!(e2e)/**/*.test.ts', 'test/*.test.ts'] } },
       {
         extends: true,
-        test: { name: 'e2e', include: ['test/e2e/*.test.ts'], globalSetup: 'test/e2e/built-cli.ts' },
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/*.test.ts'],
+          globalSetup: 'test/e2e/built-cli.ts',
+          // A run here takes seconds, but other programs may leave it little of the machine.
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+        },
       },
     ],
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'html'] },

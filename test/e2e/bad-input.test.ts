@@ -24,7 +24,7 @@ beforeAll(async () => {
   model = await writeTinyModel(join(folder.path, 'model'))
   data = await writeTinyData(join(folder.path, 'data'))
   settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
-}, 120_000)
+})
 
 afterAll(() => {
   folder.remove()
@@ -200,33 +200,29 @@ const cases: readonly Case[] = [
 ]
 
 describe('reasonrec run refuses', () => {
-  it.concurrent.each(cases)(
-    '$what',
-    async ({ what, break: damage, code, status: expected, says }) => {
-      const where = join(folder.path, what.replaceAll(' ', '-'))
-      mkdirSync(where)
-      cpSync(model, join(where, 'model'), { recursive: true })
-      cpSync(data, join(where, 'data'), { recursive: true })
-      const further = damage({ model: join(where, 'model'), data: join(where, 'data'), folder: where }) ?? []
-      const out = join(where, 'out')
-      const { status, stderr, stdout } = await cli([
-        ...runArguments({
-          ...(!further.includes('--config') && { settings }),
-          model: join(where, 'model'),
-          data: join(where, 'data'),
-          out,
-        }),
-        ...further,
-      ])
-      expect(stderr.trim().split('\n')).toHaveLength(1)
-      expect(stderr).toMatch(new RegExp(`^${code}[A-Z_]*: `))
-      expect(status).toBe(expected)
-      expect(stdout).toBe('')
-      if (says) expect(stderr).toMatch(says)
-      expect(existsSync(out)).toBe(false)
-    },
-    60_000,
-  )
+  it.concurrent.each(cases)('$what', async ({ what, break: damage, code, status: expected, says }) => {
+    const where = join(folder.path, what.replaceAll(' ', '-'))
+    mkdirSync(where)
+    cpSync(model, join(where, 'model'), { recursive: true })
+    cpSync(data, join(where, 'data'), { recursive: true })
+    const further = damage({ model: join(where, 'model'), data: join(where, 'data'), folder: where }) ?? []
+    const out = join(where, 'out')
+    const { status, stderr, stdout } = await cli([
+      ...runArguments({
+        ...(!further.includes('--config') && { settings }),
+        model: join(where, 'model'),
+        data: join(where, 'data'),
+        out,
+      }),
+      ...further,
+    ])
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    expect(stderr).toMatch(new RegExp(`^${code}[A-Z_]*: `))
+    expect(status).toBe(expected)
+    expect(stdout).toBe('')
+    if (says) expect(stderr).toMatch(says)
+    expect(existsSync(out)).toBe(false)
+  })
 
   it('a folder with something else in it, and leaves that alone', async () => {
     const out = join(folder.path, 'precious')

@@ -86,10 +86,14 @@ export async function signalAt(
 ): Promise<Finished> {
   const end = finished(child)
   const file = join(run, 'metrics.jsonl')
-  while (child.exitCode === null && linesOf(file, phase) < count)
+  while (isRunning(child) && linesOf(file, phase) < count)
     await new Promise((resolve) => setTimeout(resolve, 5))
   child.kill(signal)
   return end
+}
+
+export function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null
 }
 
 export function linesOf(file: string, phase: string): number {

@@ -12,6 +12,7 @@ import { smallDisk } from '../fixtures/small-disk.js'
 import {
   cli,
   finished,
+  isRunning,
   linesOf,
   runArguments,
   sha256,
@@ -77,7 +78,7 @@ beforeAll(async () => {
   const { status, stderr } = await cli(argumentsFor(straight))
   expect(stderr).not.toMatch(/RR_/)
   expect(status).toBe(0)
-}, 180_000)
+})
 
 afterAll(() => {
   folder.remove()
@@ -106,52 +107,44 @@ describe('kill -9, then resume', () => {
     ['imitate', 13],
     ['internalize', 2],
     ['internalize', 7],
-  ] as const)(
-    'in %s after %i lines',
-    async (phase, lines) => {
-      const out = join(folder.path, `kill-${phase}-${lines}`)
-      const killed = await signalAt(start(argumentsFor(out)), out, phase, lines, 'SIGKILL')
-      expect(killed.status).toBeNull()
-      expect(existsSync(join(out, 'summary.json'))).toBe(false)
-      const { status, stderr } = await cli(['resume', out])
-      expect(stderr).not.toMatch(/RR_/)
-      expect(status).toBe(0)
-      expect(adapterOf(out)).toBe(adapterOf(straight))
-      for (const name of ['traces.jsonl', 'predictions.jsonl', 'samples.jsonl']) {
-        expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
-      }
-      for (const each of ['imitate', 'internalize'])
-        expect(linesOf(join(out, 'metrics.jsonl'), each)).toBe(linesOf(join(straight, 'metrics.jsonl'), each))
-    },
-    60_000,
-  )
+  ] as const)('in %s after %i lines', async (phase, lines) => {
+    const out = join(folder.path, `kill-${phase}-${lines}`)
+    const killed = await signalAt(start(argumentsFor(out)), out, phase, lines, 'SIGKILL')
+    expect(killed.status).toBeNull()
+    expect(existsSync(join(out, 'summary.json'))).toBe(false)
+    const { status, stderr } = await cli(['resume', out])
+    expect(stderr).not.toMatch(/RR_/)
+    expect(status).toBe(0)
+    expect(adapterOf(out)).toBe(adapterOf(straight))
+    for (const name of ['traces.jsonl', 'predictions.jsonl', 'samples.jsonl']) {
+      expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
+    }
+    for (const each of ['imitate', 'internalize'])
+      expect(linesOf(join(out, 'metrics.jsonl'), each)).toBe(linesOf(join(straight, 'metrics.jsonl'), each))
+  })
 })
 
 describe('SIGTERM and SIGINT', () => {
   it.each([
     ['imitate', 'SIGTERM', 143],
     ['internalize', 'SIGINT', 130],
-  ] as const)(
-    'in %s: %s saves, names the way on and exits with %i',
-    async (phase, signal, expected) => {
-      const out = join(folder.path, `signal-${phase}`)
-      const { status, stderr } = await signalAt(start(argumentsFor(out)), out, phase, 2, signal)
-      expect(status).toBe(expected)
-      expect(stderr).toContain(`resume with: reasonrec resume ${out}`)
-      expect(
-        readdirSync(join(out, 'checkpoints', phase)).filter((name) => name.startsWith('step-')).length,
-      ).toBeGreaterThan(0)
-      const evaluate = await cli(['evaluate', '--out', out])
-      expect(evaluate.stderr).toMatch(
-        new RegExp(`^RR_OUTPUT_UNFINISHED: ${phase} .*finish it first with: reasonrec resume ${out}$`, 'm'),
-      )
-      expect(evaluate.status).toBe(2)
-      const { status: second } = await cli(['resume', out, '--threads', '1'])
-      expect(second).toBe(0)
-      expect(adapterOf(out)).toBe(adapterOf(straight))
-    },
-    60_000,
-  )
+  ] as const)('in %s: %s saves, names the way on and exits with %i', async (phase, signal, expected) => {
+    const out = join(folder.path, `signal-${phase}`)
+    const { status, stderr } = await signalAt(start(argumentsFor(out)), out, phase, 2, signal)
+    expect(status).toBe(expected)
+    expect(stderr).toContain(`resume with: reasonrec resume ${out}`)
+    expect(
+      readdirSync(join(out, 'checkpoints', phase)).filter((name) => name.startsWith('step-')).length,
+    ).toBeGreaterThan(0)
+    const evaluate = await cli(['evaluate', '--out', out])
+    expect(evaluate.stderr).toMatch(
+      new RegExp(`^RR_OUTPUT_UNFINISHED: ${phase} .*finish it first with: reasonrec resume ${out}$`, 'm'),
+    )
+    expect(evaluate.status).toBe(2)
+    const { status: second } = await cli(['resume', out, '--threads', '1'])
+    expect(second).toBe(0)
+    expect(adapterOf(out)).toBe(adapterOf(straight))
+  })
 })
 
 describe('a damaged checkpoint', () => {
@@ -172,7 +165,7 @@ describe('a damaged checkpoint', () => {
     expect(stderr).toMatch(new RegExp(`checkpoint ${newest} is damaged .*another sha256`))
     expect(readdirSync(store).some((name) => name.startsWith('quarantine-'))).toBe(true)
     expect(adapterOf(out)).toBe(adapterOf(straight))
-  }, 60_000)
+  })
 })
 
 describe.runIf(disk)('a disk that fills up in mid-training', () => {
@@ -182,7 +175,7 @@ describe.runIf(disk)('a disk that fills up in mid-training', () => {
     const out = join(room.path, 'run')
     const child = start([...argumentsFor(out), '--set', 'sft.save_every=7'])
     const end = finished(child)
-    while (child.exitCode === null && linesOf(join(out, 'metrics.jsonl'), 'imitate') < 2)
+    while (isRunning(child) && linesOf(join(out, 'metrics.jsonl'), 'imitate') < 2)
       await new Promise((resolve) => setTimeout(resolve, 5))
     let said = ''
     child.stderr?.on('data', (piece: Buffer) => {
@@ -204,7 +197,7 @@ describe.runIf(disk)('a disk that fills up in mid-training', () => {
     expect(readFileSync(join(out, 'predictions.jsonl'), 'utf8')).toBe(
       readFileSync(join(straight, 'predictions.jsonl'), 'utf8'),
     )
-  }, 60_000)
+  })
 })
 
 describe('other settings', () => {
@@ -215,28 +208,21 @@ describe('other settings', () => {
       ['rl.answer=free', 'rl.reward.gain_kind=post', 'rl.reward.scorer=policy', 'rl.inner=2'],
       4,
     ],
-  ] as const)(
-    '%s train on signal and export one adapter',
-    async (name, set, rank) => {
-      const out = join(folder.path, name.replaceAll(' ', '-'))
-      const { status, stderr } = await cli([
-        ...argumentsFor(out),
-        ...set.flatMap((value) => ['--set', value]),
-      ])
-      expect(stderr).not.toMatch(/RR_/)
-      expect(status).toBe(0)
-      const exported = JSON.parse(readFileSync(join(out, 'adapter/adapter_config.json'), 'utf8')) as {
-        r: number
-      }
-      expect(exported.r).toBe(rank)
-      const lines = readJsonLines<MetricsLine>(join(out, 'metrics.jsonl')).filter(
-        (line): line is InternalizeMetrics => line.phase === 'internalize',
-      )
-      expect(lines.some(({ grad_norm }) => grad_norm > 0)).toBe(true)
-      for (const { logprob_mismatch } of lines) expect(logprob_mismatch).toBe(0)
-    },
-    60_000,
-  )
+  ] as const)('%s train on signal and export one adapter', async (name, set, rank) => {
+    const out = join(folder.path, name.replaceAll(' ', '-'))
+    const { status, stderr } = await cli([...argumentsFor(out), ...set.flatMap((value) => ['--set', value])])
+    expect(stderr).not.toMatch(/RR_/)
+    expect(status).toBe(0)
+    const exported = JSON.parse(readFileSync(join(out, 'adapter/adapter_config.json'), 'utf8')) as {
+      r: number
+    }
+    expect(exported.r).toBe(rank)
+    const lines = readJsonLines<MetricsLine>(join(out, 'metrics.jsonl')).filter(
+      (line): line is InternalizeMetrics => line.phase === 'internalize',
+    )
+    expect(lines.some(({ grad_norm }) => grad_norm > 0)).toBe(true)
+    for (const { logprob_mismatch } of lines) expect(logprob_mismatch).toBe(0)
+  })
 })
 
 describe('a run that is going on', () => {
@@ -244,7 +230,7 @@ describe('a run that is going on', () => {
     const out = join(folder.path, 'busy')
     const child = start(argumentsFor(out))
     const busy = signalAt(child, out, 'internalize', 1, 'SIGKILL')
-    while (linesOf(join(out, 'metrics.jsonl'), 'imitate') < 1)
+    while (isRunning(child) && linesOf(join(out, 'metrics.jsonl'), 'imitate') < 1)
       await new Promise((resolve) => setTimeout(resolve, 5))
     child.kill('SIGSTOP')
     const [again, resume] = await Promise.all([cli(argumentsFor(out)), cli(['resume', out])])
@@ -254,5 +240,5 @@ describe('a run that is going on', () => {
       expect(stderr).toMatch(/^RR_OUTPUT_IN_USE: .*process \d+/m)
       expect(status).toBe(2)
     }
-  }, 60_000)
+  })
 })

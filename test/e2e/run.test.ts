@@ -30,7 +30,7 @@ beforeAll(async () => {
   data = await writeTinyData(join(folder.path, 'data'))
   settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
   first = await cli([...runArguments({ preset: 're2-small-cpu', settings, model, data, out }), '--json'])
-}, 120_000)
+})
 
 afterAll(() => folder.remove())
 
@@ -144,7 +144,7 @@ describe('reasonrec run', () => {
     expect(lastJson<Summary>(stdout).table).toEqual(lastJson<Summary>(first.stdout).table)
     for (const name of ['traces.jsonl', 'predictions.jsonl'])
       expect(readFileSync(join(again, name), 'utf8')).toBe(readFileSync(join(out, name), 'utf8'))
-  }, 60_000)
+  })
 
   it('refuses the folder of a finished run', async () => {
     const { status, stderr } = await cli(runArguments({ settings, model, data, out }))

@@ -1,6 +1,6 @@
 /** A synthetic dataset (test/fixtures/synthetic-data.ts) for the tests of methods, rewards and the teacher, and one made by hand. */
 
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadDataset } from '../../../src/data/load.js'
@@ -18,7 +18,11 @@ export async function syntheticWorld(hostile = false): Promise<Dataset> {
     noun: 'story',
     userSplit: true,
   })
-  return loadDataset(folder)
+  try {
+    return await loadDataset(folder)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 const titles = [

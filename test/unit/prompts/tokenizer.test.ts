@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { seeded } from '../../../src/data/random.js'
 import type { Prompt } from '../../../src/prompts/prompt.js'
 import { firstPrefix, titleSequences } from '../../../src/prompts/title-sequences.js'
@@ -14,6 +14,8 @@ import { hostileTitles } from '../../fixtures/synthetic-data.js'
 const tiny = fileURLToPath(new URL('../../fixtures/tiny-model', import.meta.url))
 const tokenizer = await Tokenizer.open(tiny)
 const utf8 = new TextDecoder()
+const scratch = mkdtempSync(join(tmpdir(), 'reasonrec-tokenizer-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
 
 interface Changes {
   readonly json?: (json: Record<string, unknown>) => unknown
@@ -23,7 +25,7 @@ interface Changes {
 
 /** A copy of the tiny model's tokenizer with changes. */
 function changed({ json = (same) => same, config = {}, files = {} }: Changes): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
+  const folder = mkdtempSync(join(scratch, 'tokenizer-'))
   const read = (name: string) => JSON.parse(readFileSync(join(tiny, name), 'utf8')) as Record<string, unknown>
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(json(read('tokenizer.json'))))
   writeFileSync(
@@ -322,7 +324,7 @@ describe('bad tokenizer folders', () => {
     })
 
   it.each([
-    ['RR_TOKENIZER_MISSING', () => mkdtempSync(join(tmpdir(), 'tokenizer-'))],
+    ['RR_TOKENIZER_MISSING', () => mkdtempSync(join(scratch, 'tokenizer-'))],
     [
       'RR_TOKENIZER_CORRUPT',
       () => changed({ files: { 'tokenizer.json': '{"model": {"type": "BPE", "vocab"' } }),
@@ -354,7 +356,7 @@ describe('bad tokenizer folders', () => {
   })
 
   it('a folder with tokenizer.model says how to convert it', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tokenizer-'))
+    const folder = mkdtempSync(join(scratch, 'tokenizer-'))
     writeFileSync(join(folder, 'tokenizer.model'), '')
     await expect(Tokenizer.open(folder)).rejects.toThrow(
       expect.objectContaining({
