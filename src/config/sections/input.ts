@@ -1,0 +1,93 @@
+/** What goes in: data, prompt, model. */
+
+import { z } from 'zod'
+import { count, key, orAll, positive } from '../key.js'
+
+export const data = z
+  .strictObject({
+    dir: key(
+      z.string().nullable().default(null),
+      'Folder with the interactions and the items with titles; --data sets it.',
+    ),
+    name: key(z.string().nullable().default(null), 'Name shown in reports; null takes the folder name.'),
+    noun: key(
+      z.string().nullable().default(null),
+      'What one title names in a prompt ("book"); null lets the data say.',
+    ),
+    min_hist: key(
+      count().default(3),
+      'Shorter histories are dropped; a low value adds instances that say little about taste.',
+      { unit: 'items' },
+    ),
+    max_hist: key(
+      count().default(10),
+      'Only the last so many items reach the prompt; longer costs prompt tokens.',
+      { unit: 'items', symbol: 'L' },
+    ),
+    split: key(
+      z.enum(['auto', 'user', 'loo', 'global81', 'user81']).default('auto'),
+      'How instances are parted into train, valid and test; auto keeps the folder’s own split, else loo (last item test, the one before validation).',
+    ),
+    candidates: key(
+      z
+        .string()
+        .regex(/^C[1-9]\d{0,3}$/, 'C and a number, such as C20')
+        .default('C20'),
+      'Protocol: C20 is the target and 19 uniform negatives; published lists keep their length.',
+    ),
+    cand_seed: key(
+      count(0).default(0),
+      'Seed of the negatives; other seeds give the sampling error of the protocol.',
+    ),
+    max_train_per_user: key(
+      orAll().default(null),
+      'Training instances kept per user, by hash; few spread the traces over more users.',
+      { unit: 'instances' },
+    ),
+    item_text: key(z.enum(['title']).default('title'), 'What of an item the model reads.'),
+  })
+  .prefault({})
+
+export const prompt = z
+  .strictObject({
+    max_words: key(count(5).default(150), 'Word limit stated in the prompt; small models need far less.', {
+      unit: 'words',
+      symbol: 'W',
+    }),
+    wording: key(
+      z.enum(['auto', 'standard', 'short', 'compact']).default('auto'),
+      'short asks the same in fewer tokens; auto takes it up to 80 words; compact is little more than the lists, for models pre-trained on it.',
+    ),
+  })
+  .prefault({})
+
+export const model = z
+  .strictObject({
+    dir: key(
+      z.string().nullable().default(null),
+      'Hugging Face folder with config.json, tokenizer.json and *.safetensors; --model sets it.',
+    ),
+    max_memory: key(
+      positive().nullable().default(null),
+      'Refuse a run whose weights, gradients and moments alone need more; null takes what the machine has.',
+      { unit: 'GiB' },
+    ),
+    threads: key(count(0).default(0), 'CPU threads; 0 takes all cores. Results do not depend on it.', {
+      unit: 'threads',
+    }),
+    max_rows: key(
+      count().default(64),
+      'Rows decoded together; more is quicker and needs more KV memory. Results do not depend on it.',
+      { unit: 'rows' },
+    ),
+    token_budget: key(
+      count(64).default(4096),
+      'Tokens of one training micro-batch; more is quicker and needs more memory.',
+      { unit: 'tokens' },
+    ),
+    recompute: key(
+      z.boolean().default(false),
+      'Recompute activations in the backward pass: about a third slower, far less memory.',
+    ),
+  })
+  .prefault({})

@@ -1,0 +1,142 @@
+/** Pattern Internalization (spec section 5): rewards and policy updates. */
+
+import { z } from 'zod'
+import { count, key, positive, share } from '../key.js'
+
+const reward = z
+  .strictObject({
+    compose: key(
+      z.enum(['additive', 'conditional', 'gated']).default('additive'),
+      'How terms become one reward: a sum, or rationality counted only with a good recommendation, or only with grounded reasoning.',
+    ),
+    gate_fail: key(z.number().default(-1), 'Reward of a rollout that fails the form gate.'),
+    hit: key(z.number().default(1), 'Weight of the exact answer.'),
+    ndcg_cand: key(
+      z.number().default(0.5),
+      'Weight of the target’s rank among the candidates after the reasoning.',
+    ),
+    gain: key(
+      z.number().default(0.5),
+      'Weight of the log-prob gain of the target given the reasoning (rationality).',
+      { unit: 'per nat' },
+    ),
+    gain_kind: key(
+      z.enum(['gain', 'post']).default('gain'),
+      'gain: mean log-prob of the target’s tokens; post: its posterior among the candidates.',
+    ),
+    gain_clip: key(positive().default(1), 'The gain term is clipped to plus or minus this.', {
+      unit: 'nats per token',
+    }),
+    scorer: key(
+      z.enum(['ref', 'policy']).default('ref'),
+      'Who scores the gain: the frozen model of Imitation, or the policy that sampled.',
+    ),
+    ground: key(z.number().default(0.2), 'Weight of citing only titles of the history and the candidates.'),
+    len: key(z.number().default(0.2), 'Weight of the penalty on over-long reasoning.'),
+    len_buffer: key(count(0).default(64), 'The length penalty starts this far below max_new.', {
+      unit: 'tokens',
+    }),
+    rep: key(z.number().default(0.2), 'Weight of the penalty on repeated 4-grams.'),
+  })
+  .prefault({})
+
+export const rl = z
+  .strictObject({
+    steps: key(count(0).default(200), 'Updates; 0 skips the phase.', { unit: 'steps' }),
+    adapter: key(
+      z.enum(['continue', 'stack']).default('continue'),
+      'continue trains a copy of the imitation adapter; stack trains a fresh one on top of it, frozen.',
+    ),
+    rank: key(count().default(16), 'Rank of a stacked adapter.'),
+    alpha: key(positive().default(32), 'Scale of a stacked adapter is alpha / rank.'),
+    answer: key(
+      z.enum(['constrained', 'free']).default('constrained'),
+      'constrained chooses among the candidate titles by a trie; free lets the model write any text.',
+    ),
+    adv: key(
+      z.enum(['grpo', 'dr_grpo', 'rloo']).default('grpo'),
+      'How rewards of a group become advantages: grpo divides by their deviation, dr_grpo does not, rloo leaves one out.',
+      { symbol: 'A' },
+    ),
+    adv_epsilon: key(positive().default(1e-6), 'Added to the group’s standard deviation in grpo.'),
+    loss: key(
+      z.enum(['ppo_clip', 'reinforce']).default('ppo_clip'),
+      'Policy loss per token; reinforce has no ratio to clip.',
+    ),
+    eps: key(
+      z.tuple([share(), z.number().min(0)]).default([0.2, 0.28]),
+      'Clip range of the ratio, low and high; a higher high keeps exploration alive.',
+      { symbol: 'epsilon' },
+    ),
+    dual_c: key(z.number().min(0).default(3), 'Bound of the loss for negative advantages; 0 turns it off.', {
+      symbol: 'c',
+    }),
+    agg: key(
+      z.enum(['token_mean', 'seq_mean_token_mean', 'seq_mean_token_sum', 'const_norm']).default('token_mean'),
+      'How token losses become one number; sequence means favour short answers.',
+    ),
+    kl: z
+      .strictObject({
+        kind: key(
+          z.enum(['k1', 'k2', 'k3']).default('k3'),
+          'Estimator of the divergence from the reference.',
+        ),
+        beta: key(
+          z.number().min(0).default(1e-3),
+          'Weight of the divergence; 0 also saves its forward pass.',
+          { symbol: 'beta' },
+        ),
+      })
+      .prefault({}),
+    group: key(count(2).default(8), 'Rollouts per prompt; more groups have both hits and misses.', {
+      unit: 'rollouts',
+      symbol: 'G',
+    }),
+    prompts: key(count().default(32), 'Prompts per step.', { unit: 'prompts', symbol: 'P' }),
+    inner: key(count().default(1), 'Passes over one set of rollouts; above 1 the ratio leaves 1.', {
+      unit: 'passes',
+      symbol: 'mu',
+    }),
+    minibatches: key(count().default(1), 'Updates per pass.', { unit: 'updates' }),
+    lr: key(positive().default(1e-5), 'Learning rate after warm-up.'),
+    warmup: key(count(0).default(10), 'Steps with rising learning rate.', { unit: 'steps' }),
+    clip_norm: key(z.number().min(0).default(1), 'Gradient norm limit; 0 turns it off.'),
+    weight_decay: key(
+      z.number().min(0).default(0),
+      'Pull of every weight towards zero at each update (AdamW); 0 turns it off.',
+    ),
+    temperature: key(positive().default(1), 'Temperature of rollouts and of the trained log-probs.'),
+    max_new: key(count(4).default(384), 'Longest reasoning of a rollout.', { unit: 'tokens' }),
+    entropy: key(z.number().min(0).default(0), 'Weight of an entropy bonus.'),
+    dynamic_sampling: key(
+      z.boolean().default(true),
+      'Drop groups whose rewards are all alike; they teach nothing and dilute the mean.',
+    ),
+    min_std: key(
+      z.number().min(0).default(1e-3),
+      'A group with a smaller standard deviation of rewards counts as alike.',
+    ),
+    refill_rounds: key(count(0).max(10).default(0), 'Rounds of further prompts to replace dropped groups.', {
+      unit: 'rounds',
+    }),
+    mask_truncated: key(
+      z.boolean().default(true),
+      'Rollouts cut at max_new give no gradient but stay in the group statistics.',
+    ),
+    allfail: key(
+      z.enum(['none', 'add_gt']).default('none'),
+      'add_gt teaches the true title after the best reasoning of a group without a hit.',
+    ),
+    gt_weight: key(positive().default(1), 'Weight of that teaching against the policy loss.'),
+    save_every: key(
+      count().default(10),
+      'Steps between checkpoints; a killed run repeats at most this many.',
+      { unit: 'steps' },
+    ),
+    valid_every: key(count(0).default(0), 'Steps between validations on the valid split; 0 turns them off.', {
+      unit: 'steps',
+    }),
+    valid_instances: key(count().default(64), 'Instances of one validation.', { unit: 'instances' }),
+    reward,
+  })
+  .prefault({})
