@@ -1,6 +1,7 @@
 /**
  * Pre-trains the embedded model from random weights with the project's own engine, every weight trained:
  *   npm run pretrain:quickstart -- --out FOLDER [--scale 0.1] [--threads 2]
+ * and, to repeat one stage that restarts the optimiser: --from MODEL --stage NAME.
  * Writes FOLDER/model.safetensors (bf16, what src/quickstart/model holds), model-fp32.safetensors and log.jsonl, and
  * prints the sha256 of the weights. A pure function of recipe.ts and the tokenizer: the same hash on every run on
  * one kind of machine, whatever the number of threads.
@@ -29,6 +30,8 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
     scale: { type: 'string', default: '1' },
     threads: { type: 'string', default: '2' },
+    from: { type: 'string' },
+    stage: { type: 'string' },
   },
 })
 const out = options.out
@@ -48,9 +51,12 @@ const tokenizer = await Tokenizer.open(embeddedModelFolder())
 const encoding = new Encoding(dataset, re2({ maxWords: 30, wording: 'compact' }), tokenizer)
 const texts = new PretrainingTexts(dataset, titles, encoding)
 const shelves = new Shelves(titles)
-const model = await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, 1)
-const trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
-scaleFirstWeights()
+const model =
+  options.from === undefined
+    ? await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, 1)
+    : await Model.open(options.from)
+let trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
+if (options.from === undefined) scaleFirstWeights()
 const seed = Number(pretrainingSeed)
 const began = performance.now()
 let total = 0
@@ -63,6 +69,8 @@ log({
 })
 const [fp32, bf16] = [join(out, 'model-fp32.safetensors'), join(out, 'model.safetensors')]
 for (const stage of scaled(Number(options.scale))) {
+  if (options.stage !== undefined && stage.name !== options.stage) continue
+  if (stage.restart) trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
   await train(stage)
   await model.save(fp32)
 }

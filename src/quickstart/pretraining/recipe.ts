@@ -11,8 +11,15 @@ export interface Stage {
   /** Share of direct texts among form. */
   readonly direct: number
   readonly mixture: TextMixture
-  /** Peak, steps of linear warm-up, share of the stage with a linear decline at its end, last rate over peak. */
+  /** The optimiser starts anew (its moments, not the weights): a stage that was added to a finished one. */
+  readonly restart?: boolean
+  /**
+   * Peak, steps of linear warm-up, share of the stage with a linear decline at its end, last rate over peak. `planned`:
+   * the length the decline was laid out for, where the stage is cut before it.
+   */
   readonly rate: {
+    readonly planned?: number
+
     readonly peak: number
     readonly warmup: number
     readonly decline: number
@@ -29,6 +36,15 @@ export const initialDeviations = { embedding: 0.3, reads: 0.09, writes: 0.05 } a
 export const optimiser = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 } as const
 
 const skill = { distracted: 0.5, single: 0.6, sameTitle: 0.6, planted: 0, match: 1 } as const
+
+const form = {
+  long: 0.65,
+  distracted: 0.75,
+  single: 0.3,
+  sameTitle: 0.35,
+  planted: 0.4,
+  match: 0.95,
+} as const
 
 export const stages: readonly Stage[] = [
   {
@@ -51,26 +67,32 @@ export const stages: readonly Stage[] = [
   },
   {
     name: 'skills and form',
-    steps: 2200,
+    steps: 1400,
     skills: 8,
     form: 12,
     direct: 0.2,
     mixture: {
       skills: [0.1, 0.08, 0.05, 0.77],
       copied: [6, 20],
-      long: 0.65,
-      distracted: 0.75,
-      single: 0.3,
-      sameTitle: 0.35,
-      planted: 0.4,
-      match: 0.95,
+      ...form,
     },
-    rate: { peak: 1.5e-3, warmup: 0, decline: 0.5, last: 0.05 },
+    rate: { planned: 2200, peak: 1.5e-3, warmup: 0, decline: 0.5, last: 0.05 },
+  },
+  {
+    name: 'finish',
+    steps: 700,
+    skills: 8,
+    form: 12,
+    direct: 0.2,
+    mixture: { ...form, skills: [0.08, 0.08, 0.14, 0.7], copied: [2, 16] },
+    restart: true,
+    rate: { peak: 1e-3, warmup: 20, decline: 1, last: 0.05 },
   },
 ]
 
 /** Learning rate at a step of a stage, counted from 0. */
-export function stageRate({ steps, rate }: Stage, step: number): number {
+export function stageRate({ steps: length, rate }: Stage, step: number): number {
+  const steps = rate.planned ?? length
   if (step < rate.warmup) return (rate.peak * (step + 1)) / rate.warmup
   const begin = steps * (1 - rate.decline)
   const share = rate.decline === 0 ? 0 : Math.max(0, (step - begin) / (steps - begin))
