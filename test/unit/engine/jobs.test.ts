@@ -129,19 +129,37 @@ describe('progress', () => {
   })
 })
 
+/** p99 of the event loop's delay over 1.5 s, ms. The histogram holds whole intervals: the timer's own 5 ms are in it. */
+async function eventLoopDelay(): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  await sleep(1500)
+  delay.disable()
+  return delay.percentile(99) / 1e6
+}
+
+/** Threads that do nothing but compute, as many as the engine has: what any busy program does to the loop. */
+async function underPureCompute<T>(measure: () => Promise<T>): Promise<T> {
+  const spin = 'for (;;) Math.sqrt(Math.random())'
+  const workers = Array.from({ length: loadAddon().info().threads }, () => new Worker(spin, { eval: true }))
+  try {
+    await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('online', resolve))))
+    return await measure()
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()))
+  }
+}
+
 describe('the event loop', { retry: 2 }, () => {
-  it('stays free while a job runs: p99 delay under 20 ms', async () => {
+  it('stays free while a job runs: p99 delay at most 20 ms above that beside threads that only compute', async () => {
+    const computing = await underPureCompute(eventLoopDelay)
     const controller = new AbortController()
     const job = longDecode({ signal: controller.signal, onProgress: () => {} })
     await sleep(50)
-    const delay = monitorEventLoopDelay({ resolution: 5 })
-    delay.enable()
-    await sleep(1500)
-    delay.disable()
+    const decoding = await eventLoopDelay()
     controller.abort()
     await refusal(() => job)
-    // The histogram holds whole intervals: the timer's own 5 ms are in it.
-    expect(delay.percentile(99) / 1e6).toBeLessThan(20 + 5)
+    expect(decoding - computing).toBeLessThan(20)
   })
 })
 
