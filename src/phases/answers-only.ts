@@ -45,6 +45,7 @@ export async function answersOnly(context: PhaseContext): Promise<AnswersOnly> {
   const [sftFolder, rlFolder] = [run.file(answersOnlyFolders.sft), run.file(answersOnlyFolders.rl)]
   const publish = (folder: string, adapter: Adapter): Promise<void> =>
     publishFolder(folder, (temporary) => adapter.save(temporary, { baseModel: base.dir ?? '' }))
+  if (!existsSync(rlFolder)) context.progress.note('training the control that answers without reasoning')
   if (!existsSync(sftFolder)) await publish(sftFolder, await imitateAnswers(context))
   const sft = await Adapter.load(base, sftFolder)
   if (config.rl.steps > 0 && !existsSync(rlFolder))
