@@ -46,7 +46,11 @@ struct GemmTerm {
   int64_t k = 0;
 };
 
-enum class GemmStart { kZero, kBias, kAccumulate };  // what the accumulators hold before the first product
+enum class GemmStart {
+  kZero,
+  kBias,
+  kAccumulate
+};  // what the accumulators hold before the first product
 
 // A run of tokens that attend causally to one another and, as a whole, to every ancestor:
 // prompt -> completions (a group), prompt -> reasoning -> candidate titles. Parents come first.
@@ -83,52 +87,63 @@ struct Kernels {
   int panel;         // columns per panel
 
   // ---- products ---------------------------------------------------------------------------------
-  // Packs b (k, n), b[i][j] = b[i * k_stride + j * n_stride], into panels (ceil(n / panel), k, panel).
-  void (*pack)(const Context&, float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
-               int64_t n_stride);
-  // C (M, N), row stride ldc = start + sum over terms of A x B, terms in order, k ascending. bias: (N).
-  void (*gemm)(const Context&, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms, int term_count,
-               GemmStart start, const float* bias);
+  // Packs b (k, n), b[i][j] = b[i * k_stride + j * n_stride], into panels (ceil(n / panel), k,
+  // panel).
+  void (*pack)(const Context&, float* panels, const float* b, int64_t k, int64_t n,
+               int64_t k_stride, int64_t n_stride);
+  // C (M, N), row stride ldc = start + sum over terms of A x B, terms in order, k ascending. bias:
+  // (N).
+  void (*gemm)(const Context&, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,
+               int term_count, GemmStart start, const float* bias);
 
   // ---- rows -------------------------------------------------------------------------------------
   // y = x * inv_rms * w, inv_rms = 1 / sqrt(mean(x^2) + eps). inv_rms: (T), may be null.
-  void (*rmsnorm_forward)(const Context&, float* y, float* inv_rms, const float* x, const float* w, int64_t t,
-                          int64_t h, float eps);
+  void (*rmsnorm_forward)(const Context&, float* y, float* inv_rms, const float* x, const float* w,
+                          int64_t t, int64_t h, float eps);
   // dx (+= if accumulate) and dw (+=, may be null), rows added in ascending order.
-  void (*rmsnorm_backward)(const Context&, float* dx, float* dw, const float* dy, const float* x, const float* w,
-                           const float* inv_rms, int64_t t, int64_t h, bool accumulate);
-  // Rotates pairs (j, j + d/2) of x (T, heads, d) in place by the angle of positions[t]; inverse turns back.
-  // cos, sin: (max_position, d / 2).
-  void (*rope)(const Context&, float* x, const int32_t* positions, const float* cos, const float* sin, int64_t t,
-               int heads, int head_dim, bool inverse);
+  void (*rmsnorm_backward)(const Context&, float* dx, float* dw, const float* dy, const float* x,
+                           const float* w, const float* inv_rms, int64_t t, int64_t h,
+                           bool accumulate);
+  // Rotates pairs (j, j + d/2) of x (T, heads, d) in place by the angle of positions[t]; inverse
+  // turns back. cos, sin: (max_position, d / 2).
+  void (*rope)(const Context&, float* x, const int32_t* positions, const float* cos,
+               const float* sin, int64_t t, int heads, int head_dim, bool inverse);
   // y = silu(gate) * up, n elements in rows of `width`.
-  void (*swiglu_forward)(const Context&, float* y, const float* gate, const float* up, int64_t t, int64_t width);
-  void (*swiglu_backward)(const Context&, float* dgate, float* dup, const float* dy, const float* gate,
-                          const float* up, int64_t t, int64_t width);
-  void (*add)(const Context&, float* y, const float* x, int64_t n);                    // y += x
-  void (*scale)(const Context&, float* y, float s, int64_t n);                         // y *= s
-  void (*sum_rows)(const Context&, float* sum, const float* x, int64_t t, int64_t n);  // sum (n) += rows, ascending
-  // y = x * mask / (1 - p), mask by Philox(seed, stream, index of the element / 4); in place allowed.
-  void (*dropout)(const Context&, float* y, const float* x, int64_t first_element, int64_t n, float p, uint64_t seed,
-                  uint64_t stream);
+  void (*swiglu_forward)(const Context&, float* y, const float* gate, const float* up, int64_t t,
+                         int64_t width);
+  void (*swiglu_backward)(const Context&, float* dgate, float* dup, const float* dy,
+                          const float* gate, const float* up, int64_t t, int64_t width);
+  void (*add)(const Context&, float* y, const float* x, int64_t n);  // y += x
+  void (*scale)(const Context&, float* y, float s, int64_t n);       // y *= s
+  void (*sum_rows)(const Context&, float* sum, const float* x, int64_t t,
+                   int64_t n);  // sum (n) += rows, ascending
+  // y = x * mask / (1 - p), mask by Philox(seed, stream, index of the element / 4); in place
+  // allowed.
+  void (*dropout)(const Context&, float* y, const float* x, int64_t first_element, int64_t n,
+                  float p, uint64_t seed, uint64_t stream);
 
   // ---- embedding --------------------------------------------------------------------------------
-  void (*embedding_forward)(const Context&, float* y, const int32_t* ids, const float* table, int64_t t, int64_t h);
+  void (*embedding_forward)(const Context&, float* y, const int32_t* ids, const float* table,
+                            int64_t t, int64_t h);
   // dtable (V, H) += dy rows, ascending t for every id.
-  void (*embedding_backward)(const Context&, float* dtable, const int32_t* ids, const float* dy, int64_t t, int64_t h);
+  void (*embedding_backward)(const Context&, float* dtable, const int32_t* ids, const float* dy,
+                             int64_t t, int64_t h);
 
   // ---- attention over segment trees -------------------------------------------------------------
   // Writes keys [past, past + rows) of every segment from k, v (T, kv_heads, d).
-  void (*kv_append)(const Context&, const KvBlock* blocks, const Segment* segments, int64_t count, const float* k,
-                    const float* v, const AttentionShape&);
-  // out (T, heads, d); lse (T, heads), may be null: log of the softmax denominator of the scaled scores.
-  // Row i of segment s sees all past + rows keys of every ancestor (root first) and keys [0, past + i] of s.
-  void (*attention_forward)(const Context&, float* out, float* lse, const float* q, const KvBlock* blocks,
-                            const Segment* segments, int64_t count, const AttentionShape&);
+  void (*kv_append)(const Context&, const KvBlock* blocks, const Segment* segments, int64_t count,
+                    const float* k, const float* v, const AttentionShape&);
+  // out (T, heads, d); lse (T, heads), may be null: log of the softmax denominator of the scaled
+  // scores. Row i of segment s sees all past + rows keys of every ancestor (root first) and keys
+  // [0, past + i] of s.
+  void (*attention_forward)(const Context&, float* out, float* lse, const float* q,
+                            const KvBlock* blocks, const Segment* segments, int64_t count,
+                            const AttentionShape&);
   // Overwrites dq (T, heads, d), dk, dv (T, kv_heads, d). Segments have past = 0.
-  void (*attention_backward)(const Context&, float* dq, float* dk, float* dv, const float* dout, const float* out,
-                             const float* lse, const float* q, const float* k, const float* v,
-                             const Segment* segments, int64_t count, const AttentionShape&);
+  void (*attention_backward)(const Context&, float* dq, float* dk, float* dv, const float* dout,
+                             const float* out, const float* lse, const float* q, const float* k,
+                             const float* v, const Segment* segments, int64_t count,
+                             const AttentionShape&);
 
   // ---- head -------------------------------------------------------------------------------------
   // z = hidden (T, H) x head^T * inv_temperature, in vocabulary tiles that are never stored whole.
@@ -136,28 +151,33 @@ struct Kernels {
   //   logprob (T)  = z[target] - lse, one fp32 subtraction of the stored lse; 0 where target < 0,
   //                  -inf where the target is not allowed           (may be null)
   //   entropy (T)  = lse - sum p z                                  (may be null)
-  //   logits (T, V) = raw hidden x head^T before temperature        (null in training; decoding's live rows)
-  void (*head_forward)(const Context&, float* logprob, float* entropy, float* lse, float* logits, const float* hidden,
-                       Panels head, const int32_t* targets, AllowedTokens allowed, float inv_temperature, int64_t t,
-                       int64_t h, int64_t v);
-  // dhidden (T, H) overwritten, dhead (V, H) += (may be null), from dlogprob (T) and dentropy (T, may be null).
-  // head: panels of (H, V) as in forward; head_t: panels of (V, H), for dhidden.
-  void (*head_backward)(const Context&, float* dhidden, float* dhead, const float* dlogprob, const float* dentropy,
-                        const float* hidden, const float* lse, const float* entropy, Panels head, Panels head_t,
-                        const int32_t* targets, AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
+  //   logits (T, V) = raw hidden x head^T before temperature        (null in training; decoding's
+  //   live rows)
+  void (*head_forward)(const Context&, float* logprob, float* entropy, float* lse, float* logits,
+                       const float* hidden, Panels head, const int32_t* targets,
+                       AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
+                       int64_t v);
+  // dhidden (T, H) overwritten, dhead (V, H) += (may be null), from dlogprob (T) and dentropy (T,
+  // may be null). head: panels of (H, V) as in forward; head_t: panels of (V, H), for dhidden.
+  void (*head_backward)(const Context&, float* dhidden, float* dhead, const float* dlogprob,
+                        const float* dentropy, const float* hidden, const float* lse,
+                        const float* entropy, Panels head, Panels head_t, const int32_t* targets,
+                        AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
                         int64_t v);
 
   // ---- optimiser --------------------------------------------------------------------------------
   double (*sum_of_squares)(const Context&, const float* x, int64_t n);  // fixed blocks, fixed order
-  // Decoupled weight decay (Loshchilov & Hutter 2019), torch's form: w -= lr * (wd * w + mhat / (sqrt(vhat) + eps)),
-  // g scaled by grad_scale first. step counts from 1.
-  void (*adamw)(const Context&, float* w, float* m, float* v, const float* g, int64_t n, float lr, float beta1,
-                float beta2, float eps, float weight_decay, float grad_scale, int64_t step);
+  // Decoupled weight decay (Loshchilov & Hutter 2019), torch's form: w -= lr * (wd * w + mhat /
+  // (sqrt(vhat) + eps)), g scaled by grad_scale first. step counts from 1.
+  void (*adamw)(const Context&, float* w, float* m, float* v, const float* g, int64_t n, float lr,
+                float beta1, float beta2, float eps, float weight_decay, float grad_scale,
+                int64_t step);
 };
 
 // The instruction sets compiled in that this machine can run, best last. "scalar" is always there.
 const std::vector<const Kernels*>& cpu_kernels();
-// REASONREC_ISA, else the best. Throws RR_ISA_UNAVAILABLE for a name that is unknown or cannot run here.
+// REASONREC_ISA, else the best. Throws RR_ISA_UNAVAILABLE for a name that is unknown or cannot run
+// here.
 const Kernels& select_cpu_kernels();
 
 }  // namespace reasonrec

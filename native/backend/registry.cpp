@@ -26,7 +26,8 @@ const Kernels& select_cpu_kernels() {
     if (std::string(wanted) == kernels->name) return *kernels;
     names += (names.empty() ? "" : ", ") + std::string(kernels->name);
   }
-  throw Error("RR_ISA_UNAVAILABLE", "the instruction set of REASONREC_ISA cannot be used on this machine",
+  throw Error("RR_ISA_UNAVAILABLE",
+              "the instruction set of REASONREC_ISA cannot be used on this machine",
               "one of: " + names, wanted, "unset REASONREC_ISA to take the best one");
 }
 

@@ -26,7 +26,9 @@ Napi::Value info_of_engine(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
-  return guarded(info, [&] { return worker(info.Env()).set_threads(info.Env(), int(integer(info[0], "threads"))); });
+  return guarded(info, [&] {
+    return worker(info.Env()).set_threads(info.Env(), int(integer(info[0], "threads")));
+  });
 }
 
 Napi::Object start(Napi::Env env, Napi::Object exports) {

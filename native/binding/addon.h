@@ -24,7 +24,8 @@ inline constexpr napi_type_tag kTrainerTag{0x9d1f6f1c2b7a4e04, 0xa1c4be52d6f8370
 
 // A JS object of class `constructor` round a handle.
 template <class Handle>
-Napi::Object wrap(const Napi::FunctionReference& constructor, Napi::Env env, std::shared_ptr<Handle> handle) {
+Napi::Object wrap(const Napi::FunctionReference& constructor, Napi::Env env,
+                  std::shared_ptr<Handle> handle) {
   return constructor.New({Napi::External<std::shared_ptr<Handle>>::New(env, &handle)});
 }
 
@@ -32,7 +33,8 @@ Napi::Object wrap(const Napi::FunctionReference& constructor, Napi::Env env, std
 template <class Handle>
 std::shared_ptr<Handle> given_handle(const Napi::CallbackInfo& info) {
   if (info.Length() != 1 || !info[0].IsExternal())
-    throw Napi::TypeError::New(info.Env(), "objects of this class are made by the addon's functions");
+    throw Napi::TypeError::New(info.Env(),
+                               "objects of this class are made by the addon's functions");
   return *info[0].As<Napi::External<std::shared_ptr<Handle>>>().Data();
 }
 

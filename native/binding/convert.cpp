@@ -13,9 +13,10 @@ namespace {
 }
 
 template <class T>
-std::vector<T> typed_array(const Napi::Value& value, napi_typedarray_type type, const std::string& what,
-                           const char* expected) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) refuse(what, expected);
+std::vector<T> typed_array(const Napi::Value& value, napi_typedarray_type type,
+                           const std::string& what, const char* expected) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    refuse(what, expected);
   const auto array = value.As<Napi::TypedArrayOf<T>>();
   return std::vector<T>(array.Data(), array.Data() + array.ElementLength());
 }
@@ -66,7 +67,8 @@ ScriptStep script_step(const Napi::Value& value) {
   out.stop_tokens = int32s(field(in, "stopTokens"), "stopTokens");
   out.stop_token_ends_sample = boolean(in, "stopTokenEndsSample");
   const Napi::Array strings = array(field(in, "stopStrings"), "stopStrings");
-  for (uint32_t i = 0; i < strings.Length(); ++i) out.stop_strings.push_back(text(strings.Get(i), "a stop string"));
+  for (uint32_t i = 0; i < strings.Length(); ++i)
+    out.stop_strings.push_back(text(strings.Get(i), "a stop string"));
   return out;
 }
 
@@ -97,7 +99,8 @@ Napi::Error current_error(Napi::Env env) {
   } catch (const std::length_error&) {
     return to_js(env, Error("RR_OUT_OF_MEMORY", "an allocation of impossible size was asked for"));
   } catch (const std::exception& error) {
-    return to_js(env, Error("RR_INTERNAL", error.what(), "", "", "this is a defect of reasonrec; please report it"));
+    return to_js(env, Error("RR_INTERNAL", error.what(), "", "",
+                            "this is a defect of reasonrec; please report it"));
   } catch (...) {
     return to_js(env, Error("RR_INTERNAL", "an unknown exception"));
   }
@@ -125,7 +128,8 @@ double number(const Napi::Object& in, const char* name) { return number(in.Get(n
 
 int64_t integer(const Napi::Value& value, const std::string& what) {
   const double x = number(value, what);
-  if (!(std::fabs(x) <= 2147483647.0) || x != std::floor(x)) refuse(what, "a whole number of 32 bits");
+  if (!(std::fabs(x) <= 2147483647.0) || x != std::floor(x))
+    refuse(what, "a whole number of 32 bits");
   return int64_t(x);
 }
 int64_t integer(const Napi::Object& in, const char* name) { return integer(in.Get(name), name); }
@@ -213,7 +217,8 @@ LoraConfig lora_config(const Napi::Value& value) {
           "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj", name);
     out.targets[size_t(found)] = true;
   }
-  check(targets.Length() > 0 && out.rank >= 1 && std::isfinite(out.alpha) && out.dropout >= 0 && out.dropout < 1,
+  check(targets.Length() > 0 && out.rank >= 1 && std::isfinite(out.alpha) && out.dropout >= 0 &&
+            out.dropout < 1,
         "RR_BAD_LORA_CONFIG", "the adapter configuration is not usable",
         "at least one target, rank >= 1, finite alpha, dropout in [0, 1)",
         "rank " + std::to_string(out.rank) + ", " + std::to_string(targets.Length()) + " targets");
@@ -335,11 +340,13 @@ Napi::Value to_js(Napi::Env env, const SampleResult& sample) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("tokens", to_js(env, sample.tokens));
   out.Set("kinds",
-          fresh<Napi::Uint8Array>(env, reinterpret_cast<const uint8_t*>(sample.kinds.data()), sample.kinds.size()));
+          fresh<Napi::Uint8Array>(env, reinterpret_cast<const uint8_t*>(sample.kinds.data()),
+                                  sample.kinds.size()));
   out.Set("logprobs", to_js(env, sample.logprobs));
   out.Set("entropies", to_js(env, sample.entropies));
   Napi::Array finishes = Napi::Array::New(env, sample.finishes.size());
-  for (size_t i = 0; i < sample.finishes.size(); ++i) finishes.Set(uint32_t(i), kFinishNames[sample.finishes[i]]);
+  for (size_t i = 0; i < sample.finishes.size(); ++i)
+    finishes.Set(uint32_t(i), kFinishNames[sample.finishes[i]]);
   out.Set("finishes", finishes);
   out.Set("choice", sample.choice);
   out.Set("candidateJoint", to_js(env, sample.candidate_joint));

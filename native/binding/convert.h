@@ -1,5 +1,6 @@
 // JS values <-> the core's types, with errors that name the field. Arrays are copied both ways: the
-// caller may change its own at once, and gets fresh ones. Nothing here computes or chooses a default.
+// caller may change its own at once, and gets fresh ones. Nothing here computes or chooses a
+// default.
 #pragma once
 #include <napi.h>
 

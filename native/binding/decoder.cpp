@@ -1,4 +1,5 @@
-// Decoding and scoring calls: parse, run as a job, convert; see decode/engine.h for what they compute.
+// Decoding and scoring calls: parse, run as a job, convert; see decode/engine.h for what they
+// compute.
 #include "binding/decoder.h"
 
 #include <optional>
@@ -18,7 +19,8 @@ GroupRequest group_request(const Napi::Value& value) {
   const Napi::Array samples = array(field(in, "samples"), "samples");
   for (uint32_t i = 0; i < samples.Length(); ++i) {
     const Napi::Object sample = object(samples.Get(i), "sample");
-    out.samples.push_back({word(field(sample, "stream"), "stream"), int32s(field(sample, "given"), "given")});
+    out.samples.push_back(
+        {word(field(sample, "stream"), "stream"), int32s(field(sample, "given"), "given")});
   }
   out.trie = trie_handle(field(in, "trie"));
   out.candidates = sequences(field(in, "candidates"), "candidates");
@@ -34,8 +36,9 @@ std::optional<VocabularyBytes> vocabulary_bytes(const Napi::Value& value) {
   out.bytes.assign(raw.begin(), raw.end());
   double last = 0;
   for (const double offset : offsets) {
-    check(offset >= last && offset <= double(raw.size()), "RR_BAD_ARGUMENT", "vocabularyBytes.offsets are not usable",
-          "ascending offsets into bytes", std::to_string(offset));
+    check(offset >= last && offset <= double(raw.size()), "RR_BAD_ARGUMENT",
+          "vocabularyBytes.offsets are not usable", "ascending offsets into bytes",
+          std::to_string(offset));
     out.offsets.push_back(int64_t(offset));
     last = offset;
   }
@@ -59,7 +62,8 @@ Napi::Value generate_samples(const Napi::CallbackInfo& info) {
     call->model = model_handle(info[0]);
     call->adapters = adapter_handles(info[1], *call->model);
     const Napi::Array groups = array(info[2], "groups");
-    for (uint32_t i = 0; i < groups.Length(); ++i) call->groups.push_back(group_request(groups.Get(i)));
+    for (uint32_t i = 0; i < groups.Length(); ++i)
+      call->groups.push_back(group_request(groups.Get(i)));
     call->script = script(info[3]);
     const Napi::Object options = object(info[4], "options");
     call->options.seed = word(field(options, "seed"), "seed");
@@ -74,15 +78,17 @@ Napi::Value generate_samples(const Napi::CallbackInfo& info) {
     call->adapters.read(task.reads);
     task.work = [call](const Context& context, const reasonrec::Job& control) {
       call->model->freshen(context);
-      call->samples = generate(context, *call->model->model, call->adapters.stack(context), call->groups, call->script,
-                               call->options, call->vocabulary ? &*call->vocabulary : nullptr, control);
+      call->samples = generate(context, *call->model->model, call->adapters.stack(context),
+                               call->groups, call->script, call->options,
+                               call->vocabulary ? &*call->vocabulary : nullptr, control);
     };
     task.result = [call](Napi::Env env) -> Napi::Value {
       Napi::Array out = Napi::Array::New(env, call->samples.size());
       for (size_t g = 0; g < call->samples.size(); ++g) {
         Napi::HandleScope scope(env);
         Napi::Array group = Napi::Array::New(env, call->samples[g].size());
-        for (size_t s = 0; s < call->samples[g].size(); ++s) group.Set(uint32_t(s), to_js(env, call->samples[g][s]));
+        for (size_t s = 0; s < call->samples[g].size(); ++s)
+          group.Set(uint32_t(s), to_js(env, call->samples[g][s]));
         out.Set(uint32_t(g), group);
       }
       return out;
@@ -111,8 +117,9 @@ Napi::Value score_sequences(const Napi::CallbackInfo& info) {
     call->adapters.read(task.reads);
     task.work = [call](const Context& context, const reasonrec::Job& control) {
       call->model->freshen(context);
-      call->logprobs = sequence_logprobs(context, *call->model->model, call->adapters.stack(context), call->given,
-                                         &call->entropies, call->with_logits ? &call->logits : nullptr, control);
+      call->logprobs = sequence_logprobs(
+          context, *call->model->model, call->adapters.stack(context), call->given,
+          &call->entropies, call->with_logits ? &call->logits : nullptr, control);
     };
     task.result = [call](Napi::Env env) -> Napi::Value {
       Napi::Object out = Napi::Object::New(env);
@@ -127,14 +134,16 @@ Napi::Value score_sequences(const Napi::CallbackInfo& info) {
 
 Napi::Value sampling_distribution(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    return to_js(info.Env(), reasonrec::sampling_distribution(sampling(info[2]), floats(info[0], "logits"),
-                                                              int32s(info[1], "context")));
+    return to_js(info.Env(),
+                 reasonrec::sampling_distribution(sampling(info[2]), floats(info[0], "logits"),
+                                                  int32s(info[1], "context")));
   });
 }
 
 Napi::Value philox_uniforms(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    const uint64_t seed = word(info[0], "seed"), stream = word(info[1], "stream"), first = word(info[2], "first");
+    const uint64_t seed = word(info[0], "seed"), stream = word(info[1], "stream"),
+                   first = word(info[2], "first");
     const int64_t count = integer(info[3], "count");
     check(count >= 0 && count <= (1 << 24), "RR_BAD_ARGUMENT", "count is out of range", "0 to 2^24",
           std::to_string(count));

@@ -14,23 +14,25 @@ namespace {
 template <class Wrap>
 Wrap& unwrapped(const Napi::Value& value, const napi_type_tag& tag, const char* what) {
   check(value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&tag), "RR_BAD_ARGUMENT",
-        std::string("this is no ") + what, std::string("a ") + what + " of this addon", "something else");
+        std::string("this is no ") + what, std::string("a ") + what + " of this addon",
+        "something else");
   return *Wrap::Unwrap(value.As<Napi::Object>());
 }
 
 bool same_shapes(const ModelConfig& a, const ModelConfig& b) {
-  return a.hidden == b.hidden && a.intermediate == b.intermediate && a.layers == b.layers && a.heads == b.heads &&
-         a.kv_heads == b.kv_heads && a.head_dim == b.head_dim;
+  return a.hidden == b.hidden && a.intermediate == b.intermediate && a.layers == b.layers &&
+         a.heads == b.heads && a.kv_heads == b.kv_heads && a.head_dim == b.head_dim;
 }
 
 std::string shapes(const ModelConfig& c) {
   return std::to_string(c.layers) + " layers of width " + std::to_string(c.hidden) + "/" +
-         std::to_string(c.intermediate) + ", heads " + std::to_string(c.heads) + "/" + std::to_string(c.kv_heads) +
-         " x " + std::to_string(c.head_dim);
+         std::to_string(c.intermediate) + ", heads " + std::to_string(c.heads) + "/" +
+         std::to_string(c.kv_heads) + " x " + std::to_string(c.head_dim);
 }
 
 // Runs `make` as a job and wraps the adapter that it returns.
-Napi::Value adapter_job(Napi::Env env, const ModelConfig& config, std::vector<std::shared_ptr<Use>> reads,
+Napi::Value adapter_job(Napi::Env env, const ModelConfig& config,
+                        std::vector<std::shared_ptr<Use>> reads,
                         std::function<std::unique_ptr<Adapter>()> make) {
   auto handle = std::make_shared<AdapterHandle>();
   handle->config = config;
@@ -44,11 +46,13 @@ Napi::Value adapter_job(Napi::Env env, const ModelConfig& config, std::vector<st
   return worker(env).run(env, env.Undefined(), std::move(task));
 }
 
-Napi::Value model_job(Napi::Env env, const Napi::Value& control,
-                      std::function<std::unique_ptr<Model>(const Context&, const reasonrec::Job&)> make) {
+Napi::Value model_job(
+    Napi::Env env, const Napi::Value& control,
+    std::function<std::unique_ptr<Model>(const Context&, const reasonrec::Job&)> make) {
   auto handle = std::make_shared<ModelHandle>();
   Task task;
-  task.work = [handle, make = std::move(make)](const Context& context, const reasonrec::Job& control_words) {
+  task.work = [handle, make = std::move(make)](const Context& context,
+                                               const reasonrec::Job& control_words) {
     handle->model = make(context, control_words);
   };
   task.result = [handle](Napi::Env e) { return wrap(data(e).model, e, handle); };
@@ -90,8 +94,9 @@ std::shared_ptr<const Trie> trie_handle(const Napi::Value& value) {
 
 void require_fit(const AdapterHandle* adapter, const ModelHandle& model) {
   if (!adapter || same_shapes(adapter->config, model.model->config())) return;
-  throw Error("RR_ADAPTER_MISMATCH", "the adapter was made for another model", shapes(model.model->config()),
-              shapes(adapter->config), "use the base model that the adapter was trained on");
+  throw Error("RR_ADAPTER_MISMATCH", "the adapter was made for another model",
+              shapes(model.model->config()), shapes(adapter->config),
+              "use the base model that the adapter was trained on");
 }
 
 AdapterHandles adapter_handles(const Napi::Value& value, const ModelHandle& model) {
@@ -105,10 +110,10 @@ AdapterHandles adapter_handles(const Napi::Value& value, const ModelHandle& mode
 // ---- model --------------------------------------------------------------------------------------
 
 Napi::Function ModelWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeModel",
-      {InstanceAccessor<&ModelWrap::vocab>("vocab"), InstanceAccessor<&ModelWrap::parameters>("parameters"),
-       InstanceMethod<&ModelWrap::save>("save")});
+  return DefineClass(env, "NativeModel",
+                     {InstanceAccessor<&ModelWrap::vocab>("vocab"),
+                      InstanceAccessor<&ModelWrap::parameters>("parameters"),
+                      InstanceMethod<&ModelWrap::save>("save")});
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info)
@@ -128,9 +133,8 @@ Napi::Value ModelWrap::save(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     Task task;
     task.reads = {handle->use};
-    task.work = [model = handle, file = text(info[0], "file")](const Context&, const reasonrec::Job&) {
-      model->model->save(file);
-    };
+    task.work = [model = handle, file = text(info[0], "file")](
+                    const Context&, const reasonrec::Job&) { model->model->save(file); };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
   });
 }
@@ -139,31 +143,35 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const Napi::Array names = array(info[1], "files");
     std::vector<std::string> files;
-    for (uint32_t i = 0; i < names.Length(); ++i) files.push_back(text(names.Get(i), "a file name"));
-    return model_job(info.Env(), info[2],
-                     [config = model_config(info[0]), files](const Context& c, const auto& control) {
-                       return Model::load(c, config, files, control);
-                     });
+    for (uint32_t i = 0; i < names.Length(); ++i)
+      files.push_back(text(names.Get(i), "a file name"));
+    return model_job(
+        info.Env(), info[2],
+        [config = model_config(info[0]), files](const Context& c, const auto& control) {
+          return Model::load(c, config, files, control);
+        });
   });
 }
 
 Napi::Value random_model(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const float deviation = float(number(info[2], "deviation"));
-    return model_job(info.Env(), info.Env().Undefined(),
-                     [config = model_config(info[0]), seed = word(info[1], "seed"), deviation](
-                         const Context& c, const auto&) { return Model::random(c, config, seed, deviation); });
+    return model_job(
+        info.Env(), info.Env().Undefined(),
+        [config = model_config(info[0]), seed = word(info[1], "seed"), deviation](
+            const Context& c, const auto&) { return Model::random(c, config, seed, deviation); });
   });
 }
 
 // ---- adapter ------------------------------------------------------------------------------------
 
 Napi::Function AdapterWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeAdapter",
-      {InstanceAccessor<&AdapterWrap::config>("config"), InstanceMethod<&AdapterWrap::layout>("layout"),
-       InstanceMethod<&AdapterWrap::values>("values"), InstanceMethod<&AdapterWrap::set_values>("setValues"),
-       InstanceMethod<&AdapterWrap::save>("save")});
+  return DefineClass(env, "NativeAdapter",
+                     {InstanceAccessor<&AdapterWrap::config>("config"),
+                      InstanceMethod<&AdapterWrap::layout>("layout"),
+                      InstanceMethod<&AdapterWrap::values>("values"),
+                      InstanceMethod<&AdapterWrap::set_values>("setValues"),
+                      InstanceMethod<&AdapterWrap::save>("save")});
 }
 
 AdapterWrap::AdapterWrap(const Napi::CallbackInfo& info)
@@ -171,9 +179,13 @@ AdapterWrap::AdapterWrap(const Napi::CallbackInfo& info)
   info.This().As<Napi::Object>().TypeTag(&kAdapterTag);
 }
 
-Napi::Value AdapterWrap::config(const Napi::CallbackInfo& info) { return to_js(info.Env(), handle->adapter->config()); }
+Napi::Value AdapterWrap::config(const Napi::CallbackInfo& info) {
+  return to_js(info.Env(), handle->adapter->config());
+}
 
-Napi::Value AdapterWrap::layout(const Napi::CallbackInfo& info) { return to_js(info.Env(), handle->adapter->layout()); }
+Napi::Value AdapterWrap::layout(const Napi::CallbackInfo& info) {
+  return to_js(info.Env(), handle->adapter->layout());
+}
 
 Napi::Value AdapterWrap::values(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
@@ -186,8 +198,9 @@ Napi::Value AdapterWrap::set_values(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const std::vector<float> values = floats(info[0], "values");
     const int64_t total = handle->adapter->layout().total;
-    check(int64_t(values.size()) == total, "RR_SHAPE_MISMATCH", "the adapter has another number of values",
-          std::to_string(total), std::to_string(values.size()));
+    check(int64_t(values.size()) == total, "RR_SHAPE_MISMATCH",
+          "the adapter has another number of values", std::to_string(total),
+          std::to_string(values.size()));
     handle->use->require_unused("the adapter");
     std::memcpy(handle->adapter->values(), values.data(), values.size() * sizeof(float));
     handle->stale = true;
@@ -206,7 +219,8 @@ Napi::Value AdapterWrap::save(const Napi::CallbackInfo& info) {
     }
     Task task;
     task.reads = {handle->use};
-    task.work = [adapter = handle, file = text(info[0], "file"), metadata](const Context&, const reasonrec::Job&) {
+    task.work = [adapter = handle, file = text(info[0], "file"), metadata](const Context&,
+                                                                           const reasonrec::Job&) {
       save_adapter(*adapter->adapter, file, metadata);
     };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
@@ -216,29 +230,32 @@ Napi::Value AdapterWrap::save(const Napi::CallbackInfo& info) {
 Napi::Value create_adapter(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const ModelConfig config = model_handle(info[0])->model->config();
-    return adapter_job(info.Env(), config, {}, [config, lora = lora_config(info[1]), seed = word(info[2], "seed")] {
-      auto adapter = std::make_unique<Adapter>(config, lora);
-      adapter->initialise(seed);
-      return adapter;
-    });
+    return adapter_job(info.Env(), config, {},
+                       [config, lora = lora_config(info[1]), seed = word(info[2], "seed")] {
+                         auto adapter = std::make_unique<Adapter>(config, lora);
+                         adapter->initialise(seed);
+                         return adapter;
+                       });
   });
 }
 
 Napi::Value load_adapter(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const ModelConfig config = model_handle(info[0])->model->config();
-    return adapter_job(info.Env(), config, {}, [config, lora = lora_config(info[1]), file = text(info[2], "file")] {
-      auto adapter = std::make_unique<Adapter>(config, lora);
-      load_adapter_values(*adapter, file);
-      return adapter;
-    });
+    return adapter_job(info.Env(), config, {},
+                       [config, lora = lora_config(info[1]), file = text(info[2], "file")] {
+                         auto adapter = std::make_unique<Adapter>(config, lora);
+                         load_adapter_values(*adapter, file);
+                         return adapter;
+                       });
   });
 }
 
 Napi::Value clone_adapter(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const auto source = unwrapped<AdapterWrap>(info[0], kAdapterTag, "adapter").handle;
-    return adapter_job(info.Env(), source->config, {source->use}, [source] { return source->adapter->clone(); });
+    return adapter_job(info.Env(), source->config, {source->use},
+                       [source] { return source->adapter->clone(); });
   });
 }
 
@@ -249,9 +266,10 @@ Napi::Value concatenate_adapters(const Napi::CallbackInfo& info) {
     const auto second = unwrapped<AdapterWrap>(info[2], kAdapterTag, "adapter").handle;
     require_fit(first.get(), *model);
     require_fit(second.get(), *model);
-    return adapter_job(info.Env(), model->model->config(), {first->use, second->use}, [model, first, second] {
-      return Adapter::concatenate(model->model->config(), *first->adapter, *second->adapter);
-    });
+    return adapter_job(
+        info.Env(), model->model->config(), {first->use, second->use}, [model, first, second] {
+          return Adapter::concatenate(model->model->config(), *first->adapter, *second->adapter);
+        });
   });
 }
 
@@ -269,8 +287,8 @@ Napi::Value create_trie(const Napi::CallbackInfo& info) {
     const auto given = sequences(info[0], "sequences");
     auto trie = std::make_shared<const Trie>(given);
     Napi::Object out = wrap(data(info.Env()).trie, info.Env(), std::move(trie));
-    out.DefineProperty(Napi::PropertyDescriptor::Value("sequences", Napi::Number::New(info.Env(), double(given.size())),
-                                                       napi_enumerable));
+    out.DefineProperty(Napi::PropertyDescriptor::Value(
+        "sequences", Napi::Number::New(info.Env(), double(given.size())), napi_enumerable));
     return Napi::Value(out);
   });
 }
@@ -285,7 +303,8 @@ Napi::Value inspect_safetensors(const Napi::CallbackInfo& info) {
       entry.Set("name", name);
       entry.Set("dtype", kNames[int(tensor.dtype)]);
       Napi::Array shape = Napi::Array::New(info.Env(), tensor.shape.size());
-      for (size_t i = 0; i < tensor.shape.size(); ++i) shape.Set(uint32_t(i), double(tensor.shape[i]));
+      for (size_t i = 0; i < tensor.shape.size(); ++i)
+        shape.Set(uint32_t(i), double(tensor.shape[i]));
       entry.Set("shape", shape);
       out.Set(out.Length(), entry);
     }

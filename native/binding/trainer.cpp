@@ -45,7 +45,8 @@ PolicyGroup policy_group(const Napi::Value& value) {
   out.prompt = int32s(field(in, "prompt"), "prompt");
   out.trie = trie_handle(field(in, "trie"));
   const Napi::Array completions = array(field(in, "completions"), "completions");
-  for (uint32_t i = 0; i < completions.Length(); ++i) out.completions.push_back(completion(completions.Get(i)));
+  for (uint32_t i = 0; i < completions.Length(); ++i)
+    out.completions.push_back(completion(completions.Get(i)));
   return out;
 }
 
@@ -58,15 +59,18 @@ void TrainerHandle::freshen(const Context& context) {
 }
 
 Napi::Function TrainerWrap::define(Napi::Env env) {
-  return DefineClass(
-      env, "NativeTrainer",
-      {InstanceMethod<&TrainerWrap::accumulate_sft>("accumulateSft"),
-       InstanceMethod<&TrainerWrap::accumulate_policy>("accumulatePolicy"),
-       InstanceMethod<&TrainerWrap::apply>("apply"), InstanceMethod<&TrainerWrap::drop_gradients>("dropGradients"),
-       InstanceMethod<&TrainerWrap::layout>("layout"), InstanceMethod<&TrainerWrap::values>("values"),
-       InstanceMethod<&TrainerWrap::set_values>("setValues"), InstanceMethod<&TrainerWrap::gradients>("gradients"),
-       InstanceMethod<&TrainerWrap::save_state>("saveState"), InstanceMethod<&TrainerWrap::load_state>("loadState"),
-       InstanceAccessor<&TrainerWrap::steps>("steps")});
+  return DefineClass(env, "NativeTrainer",
+                     {InstanceMethod<&TrainerWrap::accumulate_sft>("accumulateSft"),
+                      InstanceMethod<&TrainerWrap::accumulate_policy>("accumulatePolicy"),
+                      InstanceMethod<&TrainerWrap::apply>("apply"),
+                      InstanceMethod<&TrainerWrap::drop_gradients>("dropGradients"),
+                      InstanceMethod<&TrainerWrap::layout>("layout"),
+                      InstanceMethod<&TrainerWrap::values>("values"),
+                      InstanceMethod<&TrainerWrap::set_values>("setValues"),
+                      InstanceMethod<&TrainerWrap::gradients>("gradients"),
+                      InstanceMethod<&TrainerWrap::save_state>("saveState"),
+                      InstanceMethod<&TrainerWrap::load_state>("loadState"),
+                      InstanceAccessor<&TrainerWrap::steps>("steps")});
 }
 
 TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info)
@@ -94,19 +98,20 @@ Napi::Value TrainerWrap::accumulate_sft(const Napi::CallbackInfo& info) {
     };
     auto call = std::make_shared<Call>();
     const Napi::Array sequences = array(info[0], "sequences");
-    for (uint32_t i = 0; i < sequences.Length(); ++i) call->sequences.push_back(sft_sequence(sequences.Get(i)));
+    for (uint32_t i = 0; i < sequences.Length(); ++i)
+      call->sequences.push_back(sft_sequence(sequences.Get(i)));
     call->normaliser = number(info[1], "normaliser");
     const Napi::Object dropout = object(info[2], "dropout");
     call->dropout = float(number(dropout, "p"));
     call->seed = word(field(dropout, "seed"), "seed of the dropout");
-    check(call->dropout >= 0 && call->dropout < 1, "RR_BAD_ARGUMENT", "dropout is out of range", "[0, 1)",
-          std::to_string(call->dropout));
+    check(call->dropout >= 0 && call->dropout < 1, "RR_BAD_ARGUMENT", "dropout is out of range",
+          "[0, 1)", std::to_string(call->dropout));
 
     Task task = training_task();
     task.work = [call, trainer = handle_](const Context& context, const reasonrec::Job& control) {
       trainer->freshen(context);
-      call->result = trainer->trainer->accumulate_sft(context, call->sequences, call->normaliser, call->dropout,
-                                                      call->seed, control);
+      call->result = trainer->trainer->accumulate_sft(context, call->sequences, call->normaliser,
+                                                      call->dropout, call->seed, control);
     };
     task.result = [call](Napi::Env env) -> Napi::Value {
       Napi::Object out = Napi::Object::New(env);
@@ -139,8 +144,9 @@ Napi::Value TrainerWrap::accumulate_policy(const Napi::CallbackInfo& info) {
     }
     call->loss = policy_loss_config(info[1]);
     call->weights = doubles(info[2], "weights");
-    check(call->weights.size() == completions, "RR_SHAPE_MISMATCH", "weights are one per completion",
-          std::to_string(completions), std::to_string(call->weights.size()));
+    check(call->weights.size() == completions, "RR_SHAPE_MISMATCH",
+          "weights are one per completion", std::to_string(completions),
+          std::to_string(call->weights.size()));
     call->temperature = float(number(info[3], "temperature"));
     call->reference = adapter_handles(info[4], *handle_->model);
     call->gradients = boolean(info[5], "gradients");
@@ -149,9 +155,9 @@ Napi::Value TrainerWrap::accumulate_policy(const Napi::CallbackInfo& info) {
     call->reference.read(task.reads);
     task.work = [call, trainer = handle_](const Context& context, const reasonrec::Job& control) {
       trainer->freshen(context);
-      call->result =
-          trainer->trainer->accumulate_policy(context, call->groups, call->loss, call->weights, call->temperature,
-                                              call->reference.stack(context), call->gradients, control);
+      call->result = trainer->trainer->accumulate_policy(
+          context, call->groups, call->loss, call->weights, call->temperature,
+          call->reference.stack(context), call->gradients, control);
     };
     task.result = [call](Napi::Env env) -> Napi::Value {
       Napi::Object out = Napi::Object::New(env);
@@ -206,8 +212,9 @@ Napi::Value TrainerWrap::set_values(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const std::vector<float> values = floats(info[0], "values");
     const int64_t total = handle_->trainer->layout().total;
-    check(int64_t(values.size()) == total, "RR_SHAPE_MISMATCH", "the trainer has another number of values",
-          std::to_string(total), std::to_string(values.size()));
+    check(int64_t(values.size()) == total, "RR_SHAPE_MISMATCH",
+          "the trainer has another number of values", std::to_string(total),
+          std::to_string(values.size()));
     handle_->trained()->require_unused("what the trainer trains");
     std::memcpy(handle_->trainer->values(), values.data(), values.size() * sizeof(float));
     (handle_->adapter ? handle_->adapter->stale : handle_->model->stale) = true;
@@ -226,7 +233,8 @@ Napi::Value TrainerWrap::save_state(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     Task task;
     task.reads = {handle_->use, handle_->trained()};
-    task.work = [trainer = handle_, file = text(info[0], "file")](const Context&, const reasonrec::Job&) {
+    task.work = [trainer = handle_, file = text(info[0], "file")](const Context&,
+                                                                  const reasonrec::Job&) {
       save_trainer_state(*trainer->trainer, trainer->adapter == nullptr, file);
     };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
@@ -237,7 +245,8 @@ Napi::Value TrainerWrap::load_state(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     Task task;
     task.writes = {handle_->use, handle_->trained()};
-    task.work = [trainer = handle_, file = text(info[0], "file")](const Context& context, const reasonrec::Job&) {
+    task.work = [trainer = handle_, file = text(info[0], "file")](const Context& context,
+                                                                  const reasonrec::Job&) {
       const bool full = trainer->adapter == nullptr;
       load_trainer_state(*trainer->trainer, full, file);
       if (full) trainer->model->model->refresh(context);
@@ -272,9 +281,9 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
     task.writes = {handle->model->use};  // its weights are packed a second time, for the backward
     task.work = [handle, options](const Context& context, const reasonrec::Job&) {
       handle->freshen(context);
-      handle->trainer = std::make_unique<Trainer>(context, *handle->model->model,
-                                                  handle->frozen ? handle->frozen->adapter.get() : nullptr,
-                                                  handle->adapter ? handle->adapter->adapter.get() : nullptr, options);
+      handle->trainer = std::make_unique<Trainer>(
+          context, *handle->model->model, handle->frozen ? handle->frozen->adapter.get() : nullptr,
+          handle->adapter ? handle->adapter->adapter.get() : nullptr, options);
     };
     task.result = [handle](Napi::Env env) { return wrap(data(env).trainer, env, handle); };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
@@ -283,34 +292,38 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
 
 Napi::Value group_advantages(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    return to_js(info.Env(),
-                 advantages(advantage_from_name(text(info[0], "estimator")), doubles(info[1], "rewards"),
-                            int32s(info[2], "groupSizes"), bytes(info[3], "valid"), number(info[4], "epsilon")));
+    return to_js(info.Env(), advantages(advantage_from_name(text(info[0], "estimator")),
+                                        doubles(info[1], "rewards"), int32s(info[2], "groupSizes"),
+                                        bytes(info[3], "valid"), number(info[4], "epsilon")));
   });
 }
 
 Napi::Value weights_of_aggregation(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const std::vector<int32_t> lengths = int32s(info[1], "lengths");
-    return to_js(info.Env(), aggregation_weights(aggregation_from_name(text(info[0], "aggregation")),
-                                                 std::vector<int64_t>(lengths.begin(), lengths.end()),
-                                                 number(info[2], "maxLength")));
+    return to_js(info.Env(),
+                 aggregation_weights(aggregation_from_name(text(info[0], "aggregation")),
+                                     std::vector<int64_t>(lengths.begin(), lengths.end()),
+                                     number(info[2], "maxLength")));
   });
 }
 
 Napi::Value policy_loss_over(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const PolicyLossConfig config = policy_loss_config(info[0]);
-    const std::vector<float> logprob = floats(info[1], "logprob"), old_logprob = floats(info[2], "oldLogprob"),
-                             reference = floats(info[3], "reference"), advantage = floats(info[4], "advantage");
+    const std::vector<float> logprob = floats(info[1], "logprob"),
+                             old_logprob = floats(info[2], "oldLogprob"),
+                             reference = floats(info[3], "reference"),
+                             advantage = floats(info[4], "advantage");
     const std::vector<double> weight = doubles(info[5], "weight");
     same_length("oldLogprob", old_logprob.size(), logprob.size());
     same_length("reference", reference.size(), logprob.size());
     same_length("advantage", advantage.size(), logprob.size());
     same_length("weight", weight.size(), logprob.size());
     std::vector<float> gradient(logprob.size());
-    const PolicyLossSums sums = policy_loss(config, logprob.data(), old_logprob.data(), reference.data(), nullptr,
-                                            advantage.data(), weight.data(), int64_t(logprob.size()), gradient.data());
+    const PolicyLossSums sums =
+        policy_loss(config, logprob.data(), old_logprob.data(), reference.data(), nullptr,
+                    advantage.data(), weight.data(), int64_t(logprob.size()), gradient.data());
     Napi::Object out = Napi::Object::New(info.Env());
     out.Set("sums", to_js(info.Env(), sums));
     out.Set("gradient", to_js(info.Env(), gradient));

@@ -10,13 +10,13 @@
 namespace reasonrec::binding {
 
 void Use::require_unwritten(const char* what) const {
-  check(writers == 0, "RR_BUSY", std::string(what) + " is being changed by a job", "an idle object", "a running job",
-        "await the job first");
+  check(writers == 0, "RR_BUSY", std::string(what) + " is being changed by a job", "an idle object",
+        "a running job", "await the job first");
 }
 
 void Use::require_unused(const char* what) const {
-  check(writers == 0 && readers == 0, "RR_BUSY", std::string(what) + " is in use by a job", "an idle object",
-        "a running job", "await the job first");
+  check(writers == 0 && readers == 0, "RR_BUSY", std::string(what) + " is in use by a job",
+        "an idle object", "a running job", "await the job first");
 }
 
 struct Worker::Pending {
@@ -49,8 +49,8 @@ std::atomic<int32_t>* control_words(const Napi::Value& value) {
   static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t));
   check(value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
             value.As<Napi::TypedArray>().ElementLength() >= 4,
-        "RR_BAD_ARGUMENT", "control is not usable", "an Int32Array of at least 4 words over a SharedArrayBuffer",
-        "something else");
+        "RR_BAD_ARGUMENT", "control is not usable",
+        "an Int32Array of at least 4 words over a SharedArrayBuffer", "something else");
   return reinterpret_cast<std::atomic<int32_t>*>(value.As<Napi::Int32Array>().Data());
 }
 
@@ -58,12 +58,14 @@ std::atomic<int32_t>* control_words(const Napi::Value& value) {
 
 Worker::Worker(Napi::Env env) : threads_(default_threads()) {
   napi_value name = Napi::String::New(env, "reasonrec");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
-                                                             &Worker::on_wake, &wake_js_);
-  check(status == napi_ok, "RR_ADDON_UNAVAILABLE", "the engine thread could not be connected to the event loop");
+  const napi_status status = napi_create_threadsafe_function(
+      env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, &Worker::on_wake, &wake_js_);
+  check(status == napi_ok, "RR_ADDON_UNAVAILABLE",
+        "the engine thread could not be connected to the event loop");
   napi_unref_threadsafe_function(env, wake_js_);
   // Added after the function above, hence run before its own hook.
-  napi_add_env_cleanup_hook(env, [](void* worker) { static_cast<Worker*>(worker)->shutdown(); }, this);
+  napi_add_env_cleanup_hook(
+      env, [](void* worker) { static_cast<Worker*>(worker)->shutdown(); }, this);
 }
 
 Worker::~Worker() = default;
@@ -86,8 +88,8 @@ Napi::Value Worker::run(Napi::Env env, const Napi::Value& control, Task task) {
 }
 
 Napi::Value Worker::set_threads(Napi::Env env, int threads) {
-  check(threads >= 1 && threads <= 1024, "RR_USAGE", "the number of threads is out of range", "1 to 1024",
-        std::to_string(threads));
+  check(threads >= 1 && threads <= 1024, "RR_USAGE", "the number of threads is out of range",
+        "1 to 1024", std::to_string(threads));
   Task task;
   task.work = [this, threads](const Context&, const reasonrec::Job&) {
     pool_ = std::make_unique<ThreadPool>(threads);

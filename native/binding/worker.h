@@ -1,9 +1,10 @@
 // One engine thread per environment: jobs run one after another in the order of their calls, on the
-// one pool, while the event loop goes on. A job is two functions: `work` on the engine thread, which
-// touches no JS value, and `result` on the JS thread, which makes the value of its promise.
+// one pool, while the event loop goes on. A job is two functions: `work` on the engine thread,
+// which touches no JS value, and `result` on the JS thread, which makes the value of its promise.
 //
-// The environment may end while a job runs (process.exit, Worker.terminate): the cleanup hook asks the
-// job to stop, joins the thread and lets go of what is queued, all before the environment is gone.
+// The environment may end while a job runs (process.exit, Worker.terminate): the cleanup hook asks
+// the job to stop, joins the thread and lets go of what is queued, all before the environment is
+// gone.
 #pragma once
 #include <napi.h>
 

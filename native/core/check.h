@@ -26,8 +26,9 @@ struct Cancelled : Error {
   Cancelled() : Error("RR_CANCELLED", "the job was cancelled") {}
 };
 
-inline void check(bool ok, const char* code, const std::string& what, const std::string& expected = "",
-                  const std::string& got = "", const std::string& remedy = "") {
+inline void check(bool ok, const char* code, const std::string& what,
+                  const std::string& expected = "", const std::string& got = "",
+                  const std::string& remedy = "") {
   if (!ok) throw Error(code, what, expected, got, remedy);
 }
 

@@ -9,7 +9,8 @@
 namespace reasonrec {
 
 struct Job {
-  // words[0] != 0: stop. words[1]: units done. words[2]: units in all (0: unknown). words[3]: tokens done.
+  // words[0] != 0: stop. words[1]: units done. words[2]: units in all (0: unknown). words[3]:
+  // tokens done.
   std::atomic<int32_t>* words = nullptr;  // null: nobody watches
 
   void poll() const {

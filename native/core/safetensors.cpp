@@ -1,9 +1,10 @@
 // The safetensors reader (the writer: safetensors_writer.cpp). A file is
 //   u64 header length (little endian) | JSON header, space padded | tensors, back to back
-// and the header one flat object: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
-// with an optional "__metadata__" of strings. The parser below reads exactly that language and
-// nothing else; every refusal is one line with the byte or the tensor it is about. Nothing is
-// allocated from a number in the file before that number was compared with the file's size.
+// and the header one flat object: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0,
+// 24]}, ...} with an optional "__metadata__" of strings. The parser below reads exactly that
+// language and nothing else; every refusal is one line with the byte or the tensor it is about.
+// Nothing is allocated from a number in the file before that number was compared with the file's
+// size.
 #include "core/safetensors.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@
 
 namespace reasonrec {
 
-static_assert(std::endian::native == std::endian::little, "tensors are read in place as little endian");
+static_assert(std::endian::native == std::endian::little,
+              "tensors are read in place as little endian");
 
 namespace {
 
@@ -32,8 +34,9 @@ struct DTypeName {
   DType dtype;
   uint64_t bytes;
 };
-constexpr DTypeName kDTypes[] = {{"F32", DType::kF32, 4}, {"F16", DType::kF16, 2}, {"BF16", DType::kBF16, 2},
-                                 {"F64", DType::kF64, 8}, {"I64", DType::kI64, 8}, {"I32", DType::kI32, 4},
+constexpr DTypeName kDTypes[] = {{"F32", DType::kF32, 4},   {"F16", DType::kF16, 2},
+                                 {"BF16", DType::kBF16, 2}, {"F64", DType::kF64, 8},
+                                 {"I64", DType::kI64, 8},   {"I32", DType::kI32, 4},
                                  {"U8", DType::kU8, 1}};
 
 // A name from the file as it may appear in a one-line message.
@@ -73,8 +76,8 @@ void append_utf8(std::string& out, uint32_t code) {
   } else if (code < 0x10000) {
     out += {char(0xE0 | code >> 12), char(0x80 | (code >> 6 & 0x3F)), char(0x80 | (code & 0x3F))};
   } else {
-    out += {char(0xF0 | code >> 18), char(0x80 | (code >> 12 & 0x3F)), char(0x80 | (code >> 6 & 0x3F)),
-            char(0x80 | (code & 0x3F))};
+    out += {char(0xF0 | code >> 18), char(0x80 | (code >> 12 & 0x3F)),
+            char(0x80 | (code >> 6 & 0x3F)), char(0x80 | (code & 0x3F))};
   }
 }
 
@@ -87,7 +90,8 @@ struct Entry {
 // Recursive descent over the header's fixed depth: tensors -> fields -> shape.
 class HeaderParser {
  public:
-  HeaderParser(const std::string& path, const char* text, size_t size) : path_(path), text_(text), size_(size) {}
+  HeaderParser(const std::string& path, const char* text, size_t size)
+      : path_(path), text_(text), size_(size) {}
 
   void parse(std::map<std::string, Entry>& entries, std::map<std::string, std::string>& metadata) {
     bool saw_metadata = false;
@@ -96,7 +100,8 @@ class HeaderParser {
         if (saw_metadata) fail("duplicate name __metadata__");
         saw_metadata = true;
         members([&](const std::string& key) {
-          if (!metadata.emplace(key, string()).second) fail("duplicate metadata key " + printable(key));
+          if (!metadata.emplace(key, string()).second)
+            fail("duplicate metadata key " + printable(key));
         });
         return;
       }
@@ -108,7 +113,8 @@ class HeaderParser {
   }
 
   [[noreturn]] void fail(const std::string& reason) const {
-    throw Error("RR_BAD_SAFETENSORS", path_ + ": " + reason + " (header byte " + std::to_string(at_) + ")", "", "",
+    throw Error("RR_BAD_SAFETENSORS",
+                path_ + ": " + reason + " (header byte " + std::to_string(at_) + ")", "", "",
                 "download or export the file again");
   }
 
@@ -152,7 +158,9 @@ class HeaderParser {
         const std::string got = string();
         for (const DTypeName& d : kDTypes)
           if (got == d.name) e.dtype = &d;
-        if (!e.dtype) fail("tensor " + printable(name) + " has dtype " + printable(got) + ", which is not supported");
+        if (!e.dtype)
+          fail("tensor " + printable(name) + " has dtype " + printable(got) +
+               ", which is not supported");
       } else if (field == "shape") {
         once(2);
         for (const uint64_t n : integers(kMaxDimensions)) e.shape.push_back(int64_t(n));
@@ -233,7 +241,8 @@ class HeaderParser {
     constexpr const char* kMeaning = "\"\\/\b\f\n\r\t";
     if (c == 'u') {
       uint32_t code = hex4();
-      if (code >= 0xD800 && code < 0xDC00 && at_ + 1 < size_ && text_[at_] == '\\' && text_[at_ + 1] == 'u') {
+      if (code >= 0xD800 && code < 0xDC00 && at_ + 1 < size_ && text_[at_] == '\\' &&
+          text_[at_ + 1] == 'u') {
         at_ += 2;
         const uint32_t low = hex4();
         if (low < 0xDC00 || low >= 0xE000) fail("bad surrogate pair");
@@ -253,7 +262,8 @@ class HeaderParser {
 };
 
 // Shapes match sizes, and the tensors tile [0, data_bytes) without gap or overlap.
-void check_extents(const HeaderParser& parser, const std::map<std::string, Entry>& entries, uint64_t data_bytes) {
+void check_extents(const HeaderParser& parser, const std::map<std::string, Entry>& entries,
+                   uint64_t data_bytes) {
   std::vector<const std::pair<const std::string, Entry>*> order;
   for (const auto& item : entries) {
     const Entry& e = item.second;
@@ -263,8 +273,10 @@ void check_extents(const HeaderParser& parser, const std::map<std::string, Entry
         parser.fail("the shape of " + printable(item.first) + " overflows");
     if (e.end < e.begin || e.end - e.begin != bytes)
       parser.fail("tensor " + printable(item.first) + " takes " + std::to_string(bytes) +
-                  " bytes, its data_offsets say [" + std::to_string(e.begin) + ", " + std::to_string(e.end) + "]");
-    if (e.end > data_bytes) parser.fail("tensor " + printable(item.first) + " ends after the file (truncated?)");
+                  " bytes, its data_offsets say [" + std::to_string(e.begin) + ", " +
+                  std::to_string(e.end) + "]");
+    if (e.end > data_bytes)
+      parser.fail("tensor " + printable(item.first) + " ends after the file (truncated?)");
     order.push_back(&item);
   }
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
@@ -273,11 +285,13 @@ void check_extents(const HeaderParser& parser, const std::map<std::string, Entry
   uint64_t at = 0;
   for (const auto* item : order) {
     if (item->second.begin != at)
-      parser.fail("tensor " + printable(item->first) + (item->second.begin < at ? " overlaps" : " leaves a gap after") +
+      parser.fail("tensor " + printable(item->first) +
+                  (item->second.begin < at ? " overlaps" : " leaves a gap after") +
                   " the one before it");
     at = item->second.end;
   }
-  if (at != data_bytes) parser.fail(std::to_string(data_bytes - at) + " bytes after the last tensor");
+  if (at != data_bytes)
+    parser.fail(std::to_string(data_bytes - at) + " bytes after the last tensor");
 }
 
 float half_to_float(uint16_t h) {
@@ -317,12 +331,14 @@ void TensorView::to_float(float* out) const {
     case DType::kF16:
       return convert<uint16_t>(out, data, n, half_to_float);
     case DType::kBF16:
-      return convert<uint16_t>(out, data, n, [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
+      return convert<uint16_t>(out, data, n,
+                               [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
     case DType::kF64:
       return convert<double>(out, data, n, [](double v) { return float(v); });
     default:
-      throw Error("RR_BAD_DTYPE", "a tensor of whole numbers was read as weights", "F32, F16, BF16 or F64",
-                  "I64, I32 or U8", "store the weights in a floating-point format");
+      throw Error("RR_BAD_DTYPE", "a tensor of whole numbers was read as weights",
+                  "F32, F16, BF16 or F64", "I64, I32 or U8",
+                  "store the weights in a floating-point format");
   }
 }
 
@@ -338,15 +354,18 @@ struct SafetensorsFile::Impl {
 
 SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_unique<Impl>()) {
   const auto refuse = [&](const std::string& reason) {
-    throw Error("RR_BAD_SAFETENSORS", path + ": " + reason, "", "", "download or export the file again");
+    throw Error("RR_BAD_SAFETENSORS", path + ": " + reason, "", "",
+                "download or export the file again");
   };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block us
   if (fd < 0)
-    throw Error("RR_FILE_NOT_FOUND", path + " cannot be opened", "a readable file", strerror(errno), "check the path");
+    throw Error("RR_FILE_NOT_FOUND", path + " cannot be opened", "a readable file", strerror(errno),
+                "check the path");
   struct stat info{};
   const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   impl_->size = regular ? size_t(info.st_size) : 0;
-  void* map = impl_->size >= 8 ? mmap(nullptr, impl_->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+  void* map =
+      impl_->size >= 8 ? mmap(nullptr, impl_->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
   close(fd);
   if (!regular) refuse("not a regular file");
   if (impl_->size < 8) refuse("shorter than the 8 bytes of a header length");
@@ -356,20 +375,24 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_uniq
   const char* bytes = static_cast<const char*>(map);
   uint64_t header = 0;
   memcpy(&header, bytes, 8);
-  if (header > kMaxHeader) refuse("header of " + std::to_string(header) + " bytes, at most 100000000 are read");
+  if (header > kMaxHeader)
+    refuse("header of " + std::to_string(header) + " bytes, at most 100000000 are read");
   if (header > impl_->size - 8)
-    refuse("header of " + std::to_string(header) + " bytes in a file of " + std::to_string(impl_->size) +
-           " (truncated?)");
+    refuse("header of " + std::to_string(header) + " bytes in a file of " +
+           std::to_string(impl_->size) + " (truncated?)");
   HeaderParser parser(path, bytes + 8, size_t(header));
   std::map<std::string, Entry> entries;
   parser.parse(entries, impl_->metadata);
   check_extents(parser, entries, impl_->size - 8 - header);
   for (auto& [name, e] : entries)
-    impl_->tensors[name] = TensorView{e.dtype->dtype, std::move(e.shape), bytes + 8 + header + e.begin};
+    impl_->tensors[name] =
+        TensorView{e.dtype->dtype, std::move(e.shape), bytes + 8 + header + e.begin};
 }
 
 SafetensorsFile::~SafetensorsFile() = default;
 const std::map<std::string, TensorView>& SafetensorsFile::tensors() const { return impl_->tensors; }
-const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return impl_->metadata; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
+  return impl_->metadata;
+}
 
 }  // namespace reasonrec

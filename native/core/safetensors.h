@@ -23,7 +23,8 @@ struct TensorView {
 
 class SafetensorsFile {
  public:
-  explicit SafetensorsFile(const std::string& path);  // throws RR_FILE_NOT_FOUND, RR_BAD_SAFETENSORS
+  explicit SafetensorsFile(
+      const std::string& path);  // throws RR_FILE_NOT_FOUND, RR_BAD_SAFETENSORS
   ~SafetensorsFile();
   const std::map<std::string, TensorView>& tensors() const;
   const std::map<std::string, std::string>& metadata() const;
@@ -38,7 +39,8 @@ struct TensorToWrite {
   std::vector<int64_t> shape;
   const float* data;  // written as F32
 };
-// Writes path + ".tmp", flushes it to disk and renames it. Throws RR_WRITE_FAILED with path and reason.
+// Writes path + ".tmp", flushes it to disk and renames it. Throws RR_WRITE_FAILED with path and
+// reason.
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>&,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -32,7 +32,8 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
-std::string header_text(const std::vector<TensorToWrite>& tensors, const std::map<std::string, std::string>& metadata) {
+std::string header_text(const std::vector<TensorToWrite>& tensors,
+                        const std::map<std::string, std::string>& metadata) {
   std::string out = "{";
   if (!metadata.empty()) {
     out += "\"__metadata__\":{";
@@ -49,8 +50,8 @@ std::string header_text(const std::vector<TensorToWrite>& tensors, const std::ma
       shape += (shape.empty() ? "" : ",") + std::to_string(n);
     }
     const uint64_t end = at + bytes;
-    out += quoted(t.name) + ":{\"dtype\":\"F32\",\"shape\":[" + shape + "],\"data_offsets\":[" + std::to_string(at) +
-           "," + std::to_string(end) + "]},";
+    out += quoted(t.name) + ":{\"dtype\":\"F32\",\"shape\":[" + shape + "],\"data_offsets\":[" +
+           std::to_string(at) + "," + std::to_string(end) + "]},";
     at = end;
   }
   if (out.size() > 1)
@@ -90,7 +91,8 @@ class ReplacingFile {
     if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename");
     done_ = true;
     const size_t slash = path_.find_last_of('/');
-    const std::string folder = slash == std::string::npos ? "." : path_.substr(0, std::max<size_t>(slash, 1));
+    const std::string folder =
+        slash == std::string::npos ? "." : path_.substr(0, std::max<size_t>(slash, 1));
     const int dir = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool synced = dir >= 0 && fsync(dir) == 0;
     const int reason = errno;
@@ -100,8 +102,8 @@ class ReplacingFile {
 
  private:
   [[noreturn]] void fail(const char* call) const {
-    throw Error("RR_WRITE_FAILED", path_ + " was not written: " + call + " failed", "", strerror(errno),
-                "check free space and permissions");
+    throw Error("RR_WRITE_FAILED", path_ + " was not written: " + call + " failed", "",
+                strerror(errno), "check free space and permissions");
   }
   std::string path_, temporary_;
   int fd_ = -1;

@@ -1,7 +1,7 @@
-// The pool's protocol. Each worker owns a contiguous range of the tasks and takes them in order; one
-// that runs out takes whole tasks from the others' ranges, so a core that is busy elsewhere delays
-// nobody by more than a task. A gate word counts the workers inside a job: the caller closes it when
-// no task is left, so a worker that wakes late finds it shut and never holds the caller up.
+// The pool's protocol. Each worker owns a contiguous range of the tasks and takes them in order;
+// one that runs out takes whole tasks from the others' ranges, so a core that is busy elsewhere
+// delays nobody by more than a task. A gate word counts the workers inside a job: the caller closes
+// it when no task is left, so a worker that wakes late finds it shut and never holds the caller up.
 #include "core/thread_pool.h"
 
 #include <atomic>
@@ -85,7 +85,8 @@ struct ThreadPool::Impl {
     uint32_t seen = gate.load(std::memory_order_relaxed);
     do {
       if (!(seen & kOpen)) return false;
-    } while (!gate.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed));
+    } while (!gate.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
+                                         std::memory_order_relaxed));
     run(worker);
     if (gate.fetch_sub(1, std::memory_order_release) == 1) gate.notify_all();
     return true;
@@ -97,7 +98,8 @@ struct ThreadPool::Impl {
       const auto changed = [&] { return epoch.load(std::memory_order_acquire) != seen; };
       if (!spin(changed)) {
         parked.fetch_add(1, std::memory_order_seq_cst);
-        while (epoch.load(std::memory_order_seq_cst) == seen) epoch.wait(seen, std::memory_order_acquire);
+        while (epoch.load(std::memory_order_seq_cst) == seen)
+          epoch.wait(seen, std::memory_order_acquire);
         parked.fetch_sub(1, std::memory_order_relaxed);
       }
       seen = epoch.load(std::memory_order_acquire);
@@ -112,7 +114,8 @@ struct ThreadPool::Impl {
 };
 
 ThreadPool::ThreadPool(int threads) {
-  check(threads >= 1, "RR_BAD_THREADS", "a thread pool needs at least one thread", ">= 1", std::to_string(threads));
+  check(threads >= 1, "RR_BAD_THREADS", "a thread pool needs at least one thread", ">= 1",
+        std::to_string(threads));
   impl_ = std::make_unique<Impl>(threads);
   for (int worker = 1; worker < threads; ++worker)
     impl_->threads.emplace_back([impl = impl_.get(), worker] { impl->work(worker); });
@@ -126,7 +129,8 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const { return impl_->size; }
 
-void ThreadPool::parallel_for(int64_t tasks, const std::function<void(int64_t task, int worker)>& fn) {
+void ThreadPool::parallel_for(int64_t tasks,
+                              const std::function<void(int64_t task, int worker)>& fn) {
   if (tasks <= 0) return;
   if (tasks == 1 || impl_->size == 1) {
     for (int64_t task = 0; task < tasks; ++task) fn(task, 0);
@@ -145,7 +149,8 @@ void ThreadPool::parallel_for(int64_t tasks, const std::function<void(int64_t ta
   if (inside != 0) {
     const auto empty = [&] { return s.gate.load(std::memory_order_acquire) == 0; };
     if (!spin(empty))
-      while ((inside = s.gate.load(std::memory_order_acquire)) != 0) s.gate.wait(inside, std::memory_order_acquire);
+      while ((inside = s.gate.load(std::memory_order_acquire)) != 0)
+        s.gate.wait(inside, std::memory_order_acquire);
   }
   s.fn = nullptr;
   if (s.failed.load(std::memory_order_relaxed)) {

@@ -1,7 +1,7 @@
-// Own thread pool: static partition, whole tasks are taken over from a worker that lags, workers spin
-// briefly and then park. No OpenMP runtime: its calls grow from microseconds to milliseconds when a
-// core is busy.
-// Which worker runs a task never changes a result: every kernel writes each output from one task.
+// Own thread pool: static partition, whole tasks are taken over from a worker that lags, workers
+// spin briefly and then park. No OpenMP runtime: its calls grow from microseconds to milliseconds
+// when a core is busy. Which worker runs a task never changes a result: every kernel writes each
+// output from one task.
 #pragma once
 #include <cstdint>
 #include <functional>

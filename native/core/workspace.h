@@ -1,9 +1,9 @@
 // Scratch memory that lives as long as a job's owner: named float buffers that only grow, so the
 // steady state allocates nothing. An allocation failure is a typed error, never an abort.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <algorithm>
 #include <memory>
 #include <new>
 #include <string>
@@ -25,8 +25,8 @@ class Buffer {
       data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
       if (!data_) {
         capacity_ = size_ = 0;
-        throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed", "", "",
-                    "lower the token budget or the number of live rows");
+        throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed",
+                    "", "", "lower the token budget or the number of live rows");
       }
       std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
       capacity_ = n;

@@ -11,23 +11,29 @@
 namespace reasonrec {
 
 Trie::Trie(const std::vector<std::vector<int32_t>>& sequences) {
-  check(!sequences.empty(), "RR_TRIE_EMPTY", "a trie needs at least one sequence", ">= 1 sequence", "0");
+  check(!sequences.empty(), "RR_TRIE_EMPTY", "a trie needs at least one sequence", ">= 1 sequence",
+        "0");
   std::vector<int32_t> order(sequences.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return sequences[a] < sequences[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](int32_t a, int32_t b) { return sequences[a] < sequences[b]; });
   for (size_t i = 0; i < order.size(); ++i) {
     const auto& s = sequences[order[i]];
     const std::string index = std::to_string(order[i]);
-    check(!s.empty(), "RR_TRIE_EMPTY", "a sequence of the trie has no token", ">= 1 token", "sequence " + index);
+    check(!s.empty(), "RR_TRIE_EMPTY", "a sequence of the trie has no token", ">= 1 token",
+          "sequence " + index);
     depth_ = std::max(depth_, int64_t(s.size()));
     if (i == 0) continue;
     // Sorted order puts a prefix directly before some sequence that it begins.
     const auto& before = sequences[order[i - 1]];
-    check(before != s, "RR_TRIE_DUPLICATE", "two sequences of the trie are equal", "distinct sequences",
-          std::to_string(order[i - 1]) + " and " + index, "merge items with the same title first");
-    const bool prefix = before.size() < s.size() && std::equal(before.begin(), before.end(), s.begin());
-    check(!prefix, "RR_TRIE_NOT_PREFIX_FREE", "a sequence of the trie begins another one", "prefix-free sequences",
-          std::to_string(order[i - 1]) + " begins " + index, "close every title with the same end tag");
+    check(before != s, "RR_TRIE_DUPLICATE", "two sequences of the trie are equal",
+          "distinct sequences", std::to_string(order[i - 1]) + " and " + index,
+          "merge items with the same title first");
+    const bool prefix =
+        before.size() < s.size() && std::equal(before.begin(), before.end(), s.begin());
+    check(!prefix, "RR_TRIE_NOT_PREFIX_FREE", "a sequence of the trie begins another one",
+          "prefix-free sequences", std::to_string(order[i - 1]) + " begins " + index,
+          "close every title with the same end tag");
   }
 
   struct Interval {

@@ -28,7 +28,8 @@ class Trie {
   int32_t max_token_ = 0, min_token_ = 0;
 };
 
-// The AllowedTokens of a batch of head rows, row by row: a trie node's tokens, or the whole vocabulary.
+// The AllowedTokens of a batch of head rows, row by row: a trie node's tokens, or the whole
+// vocabulary.
 class AllowedRows {
  public:
   void add(const int32_t* ids, int64_t count) {

@@ -1,5 +1,5 @@
-// A candidate of n tokens needs n - 1 rows: its first token is predicted by the sample's last row, whose
-// logits are read once for all candidates; its last token is only ever a target.
+// A candidate of n tokens needs n - 1 rows: its first token is predicted by the sample's last row,
+// whose logits are read once for all candidates; its last token is only ever a target.
 #include "decode/candidate_scoring.h"
 
 #include <algorithm>
@@ -21,7 +21,9 @@ void CandidateScoring::add(LiveRow&& row) {
   queue_.push_back({std::move(row), 0, std::vector<double>(candidates, 0.0)});
 }
 
-bool CandidateScoring::full() const { return queued_rows_ >= kBatchRows || queue_.size() >= kBatchSamples; }
+bool CandidateScoring::full() const {
+  return queued_rows_ >= kBatchRows || queue_.size() >= kBatchSamples;
+}
 
 std::vector<LiveRow> CandidateScoring::run(const Job& job) {
   std::sort(queue_.begin(), queue_.end(), [](const Pending& a, const Pending& b) {
@@ -38,7 +40,8 @@ std::vector<LiveRow> CandidateScoring::run(const Job& job) {
     SampleResult& result = *p.row.result;
     for (size_t c = 0; c < p.joint.size(); ++c) {
       result.candidate_joint.push_back(float(p.joint[c]));
-      result.candidate_mean.push_back(float(p.joint[c] / double(p.row.group->request->candidates[c].size())));
+      result.candidate_mean.push_back(
+          float(p.joint[c] / double(p.row.group->request->candidates[c].size())));
     }
     done.push_back(std::move(p.row));
   }
@@ -47,8 +50,8 @@ std::vector<LiveRow> CandidateScoring::run(const Job& job) {
   return done;
 }
 
-// One forward over as many candidates as fit, from *begin on; a sample's candidates may be spread over
-// several forwards.
+// One forward over as many candidates as fit, from *begin on; a sample's candidates may be spread
+// over several forwards.
 void CandidateScoring::score_batch(size_t* begin) {
   DecodeBatch batch(model_.config().layers, share_prefix_);
   std::vector<Pending*> first_tokens;
@@ -92,7 +95,8 @@ void CandidateScoring::score_first_tokens(const std::vector<Pending*>& samples) 
   logits_.resize(n * v);
   lse_.resize(n);
   entropy_.resize(n);
-  head_logits(context_, model_, hidden, n, AllowedTokens{}, 1.0f, logits_.data(), lse_.data(), entropy_.data());
+  head_logits(context_, model_, hidden, n, AllowedTokens{}, 1.0f, logits_.data(), lse_.data(),
+              entropy_.data());
   for (int64_t i = 0; i < n; ++i) {
     const auto& candidates = samples[i]->row.group->request->candidates;
     for (size_t c = 0; c < candidates.size(); ++c)
@@ -112,8 +116,9 @@ void CandidateScoring::score_targets(const std::vector<Target>& targets) {
   const float* hidden = gather_hidden(gathered_, rows, h);
   logprob_.resize(n);
   lse_.resize(n);
-  context_.kernels->head_forward(context_, logprob_.data(), nullptr, lse_.data(), nullptr, hidden, model_.head(),
-                                 tokens.data(), AllowedTokens{}, 1.0f, n, h, model_.config().vocab);
+  context_.kernels->head_forward(context_, logprob_.data(), nullptr, lse_.data(), nullptr, hidden,
+                                 model_.head(), tokens.data(), AllowedTokens{}, 1.0f, n, h,
+                                 model_.config().vocab);
   check_finite(logprob_.data(), n);
   for (int64_t i = 0; i < n; ++i) targets[i].sample->joint[targets[i].candidate] += logprob_[i];
 }

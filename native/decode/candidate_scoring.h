@@ -11,14 +11,19 @@ namespace reasonrec {
 
 class CandidateScoring {
  public:
-  CandidateScoring(const Context& context, const Model& model, const AdapterStack& adapters, bool share_prefix,
-                   KvCache& cache)
-      : context_(context), model_(model), adapters_(adapters), share_prefix_(share_prefix), cache_(cache) {}
+  CandidateScoring(const Context& context, const Model& model, const AdapterStack& adapters,
+                   bool share_prefix, KvCache& cache)
+      : context_(context),
+        model_(model),
+        adapters_(adapters),
+        share_prefix_(share_prefix),
+        cache_(cache) {}
 
   void add(LiveRow&& row);
   bool full() const;  // enough work for a forward
   bool empty() const { return queue_.empty(); }
-  // Scores everything queued, polling `job` between forwards; returns the rows, whose memory is the caller's.
+  // Scores everything queued, polling `job` between forwards; returns the rows, whose memory is the
+  // caller's.
   std::vector<LiveRow> run(const Job&);
 
  private:

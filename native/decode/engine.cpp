@@ -1,6 +1,6 @@
-// The decoding loop: admit, forward, decide, leave. All live rows run as one batch; a prompt enters in
-// the batch of its first samples' first step. What a row sees and draws is its own affair (backend.h,
-// philox.h), so admission and batch order are free to follow efficiency.
+// The decoding loop: admit, forward, decide, leave. All live rows run as one batch; a prompt enters
+// in the batch of its first samples' first step. What a row sees and draws is its own affair
+// (backend.h, philox.h), so admission and batch order are free to follow efficiency.
 #include "decode/engine.h"
 
 #include <algorithm>
@@ -14,18 +14,26 @@
 namespace reasonrec {
 namespace {
 
-constexpr int64_t kPrefillRows = 1024;              // new prompt rows per step; a longer prompt goes alone
+constexpr int64_t kPrefillRows = 1024;  // new prompt rows per step; a longer prompt goes alone
 constexpr int64_t kLogitFloats = 16 * 1024 * 1024;  // floats of logits held at once
 
 class Engine {
  public:
   Engine(const Context& context, const Model& model, const AdapterStack& adapters,
-         const std::vector<GroupRequest>& groups, const std::vector<ScriptStep>& script, const DecodeOptions& options,
-         const VocabularyBytes* vocabulary, const Job& job)
-      : context_(context.polling(job)), model_(model), adapters_(adapters), script_(script), options_(options),
-        vocabulary_(vocabulary), job_(job), cache_(model.config(), context.kernels->panel),
-        scoring_(context_, model, adapters, options.share_prefix, cache_), samplers_(size_t(context.pool->size())) {
-    check(options.max_rows >= 1, "RR_BAD_ARGUMENT", "max_rows is too small", ">= 1", std::to_string(options.max_rows));
+         const std::vector<GroupRequest>& groups, const std::vector<ScriptStep>& script,
+         const DecodeOptions& options, const VocabularyBytes* vocabulary, const Job& job)
+      : context_(context.polling(job)),
+        model_(model),
+        adapters_(adapters),
+        script_(script),
+        options_(options),
+        vocabulary_(vocabulary),
+        job_(job),
+        cache_(model.config(), context.kernels->panel),
+        scoring_(context_, model, adapters, options.share_prefix, cache_),
+        samplers_(size_t(context.pool->size())) {
+    check(options.max_rows >= 1, "RR_BAD_ARGUMENT", "max_rows is too small", ">= 1",
+          std::to_string(options.max_rows));
     check_script(script, vocabulary, model.config().vocab);
     groups_.resize(groups.size());
     results_.resize(groups.size());
@@ -93,15 +101,18 @@ void Engine::check_group(const GroupRequest& group) const {
     longest_candidate = std::max(longest_candidate, int64_t(c.size()));
   }
   for (const ScriptStep& step : script_)
-    check(step.kind != StepKind::kChoose || group.trie, "RR_SCRIPT", "a choose step needs the group's trie", "a trie",
-          "none");
+    check(step.kind != StepKind::kChoose || group.trie, "RR_SCRIPT",
+          "a choose step needs the group's trie", "a trie", "none");
   if (group.trie)
-    check(group.trie->min_token() >= 0 && group.trie->max_token() < config.vocab, "RR_TOKEN_OUT_OF_RANGE",
-          "a trie holds a token outside the vocabulary", "0 to " + std::to_string(config.vocab - 1),
-          std::to_string(group.trie->min_token()) + " to " + std::to_string(group.trie->max_token()));
+    check(
+        group.trie->min_token() >= 0 && group.trie->max_token() < config.vocab,
+        "RR_TOKEN_OUT_OF_RANGE", "a trie holds a token outside the vocabulary",
+        "0 to " + std::to_string(config.vocab - 1),
+        std::to_string(group.trie->min_token()) + " to " + std::to_string(group.trie->max_token()));
   for (const SampleRequest& sample : group.samples) {
     check_tokens(sample.given, config.vocab, "a sample's given tokens");
-    const int64_t length = int64_t(group.prompt.size()) + capacity(group, sample) + longest_candidate;
+    const int64_t length =
+        int64_t(group.prompt.size()) + capacity(group, sample) + longest_candidate;
     check(length <= config.max_position, "RR_PROMPT_TOO_LONG",
           "prompt, new tokens and the longest candidate do not fit the model's context",
           "at most " + std::to_string(config.max_position) + " tokens", std::to_string(length),
@@ -135,11 +146,15 @@ void Engine::start(size_t g, size_t s) {
   ScriptCursor cursor(script_, request.trie.get(), vocabulary_, request.samples[s].given, result);
   LiveRow row(group, int32_t(g), int32_t(s), result, std::move(cursor));
   const int64_t keys = capacity(request, request.samples[s]) + (options_.share_prefix ? 0 : length);
-  if (options_.share_prefix && group.prompt.empty()) group.prompt = cache_.acquire(length, model_.config().layers);
+  if (options_.share_prefix && group.prompt.empty())
+    group.prompt = cache_.acquire(length, model_.config().layers);
   if (keys > 0) row.kv = cache_.acquire(keys, model_.config().layers);
-  if (!row.cursor.done()) rows_.push_back(std::move(row));
-  else if (!request.candidates.empty()) scoring_.add(std::move(row));
-  else leave(row);
+  if (!row.cursor.done())
+    rows_.push_back(std::move(row));
+  else if (!request.candidates.empty())
+    scoring_.add(std::move(row));
+  else
+    leave(row);
 }
 
 void Engine::step() {
@@ -179,8 +194,8 @@ void Engine::decide_chunk(LiveRow* const* rows, int64_t n) {
   logits_.resize(n * v);
   lse_.resize(n);
   entropy_.resize(n);
-  head_logits(context_, model_, gathered, n, allowed.view(), inv_temperature, logits_.data(), lse_.data(),
-              entropy_.data());
+  head_logits(context_, model_, gathered, n, allowed.view(), inv_temperature, logits_.data(),
+              lse_.data(), entropy_.data());
 
   std::vector<int32_t> drawn(size_t(n), 0);
   context_.pool->parallel_for(n, [&](int64_t i, int worker) {
@@ -234,8 +249,10 @@ void Engine::leave(LiveRow& row) {
 }  // namespace
 
 std::vector<std::vector<SampleResult>> generate(const Context& context, const Model& model,
-                                                const AdapterStack& adapters, const std::vector<GroupRequest>& groups,
-                                                const std::vector<ScriptStep>& script, const DecodeOptions& options,
+                                                const AdapterStack& adapters,
+                                                const std::vector<GroupRequest>& groups,
+                                                const std::vector<ScriptStep>& script,
+                                                const DecodeOptions& options,
                                                 const VocabularyBytes* vocabulary, const Job& job) {
   return Engine(context, model, adapters, groups, script, options, vocabulary, job).run();
 }

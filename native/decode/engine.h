@@ -3,8 +3,8 @@
 //
 // A sample follows a script: think freely until a stop, then tokens given by the caller, then a
 // choice restricted to a trie of titles. Afterwards candidates can be scored at the end of the row
-// with everything before them shared. Philox(seed, stream, position) makes a sample a function of its
-// stream alone: batch order, live rows and thread count do not matter.
+// with everything before them shared. Philox(seed, stream, position) makes a sample a function of
+// its stream alone: batch order, live rows and thread count do not matter.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,7 +25,7 @@ struct SampleRequest {
 };
 
 struct GroupRequest {
-  std::vector<int32_t> prompt;                   // at least one token
+  std::vector<int32_t> prompt;  // at least one token
   std::vector<SampleRequest> samples;
   std::shared_ptr<const Trie> trie;              // for kChoose
   std::vector<std::vector<int32_t>> candidates;  // scored after each finished sample; may be empty
@@ -40,14 +40,17 @@ struct DecodeOptions {
 // results[group][sample]. Throws RR_PROMPT_TOO_LONG, RR_TOKEN_OUT_OF_RANGE, RR_SCRIPT (no trie, no
 // vocabulary bytes...), RR_SAMPLING, RR_NON_FINITE, RR_CANCELLED.
 std::vector<std::vector<SampleResult>> generate(const Context&, const Model&, const AdapterStack&,
-                                                const std::vector<GroupRequest>&, const std::vector<ScriptStep>&,
-                                                const DecodeOptions&, const VocabularyBytes*, const Job&);
+                                                const std::vector<GroupRequest>&,
+                                                const std::vector<ScriptStep>&,
+                                                const DecodeOptions&, const VocabularyBytes*,
+                                                const Job&);
 
-// Next-token log-probs of whole sequences: out[s][i] = log p(ids[i + 1] | ids[0..i]) at temperature 1.
-// entropies (optional): at every position, (length). logits_out (optional): per sequence (length, V).
-std::vector<std::vector<float>> sequence_logprobs(const Context&, const Model&, const AdapterStack&,
-                                                  const std::vector<std::vector<int32_t>>& sequences,
-                                                  std::vector<std::vector<float>>* entropies,
-                                                  std::vector<std::vector<float>>* logits_out, const Job&);
+// Next-token log-probs of whole sequences: out[s][i] = log p(ids[i + 1] | ids[0..i]) at
+// temperature 1. entropies (optional): at every position, (length). logits_out (optional): per
+// sequence (length, V).
+std::vector<std::vector<float>> sequence_logprobs(
+    const Context&, const Model&, const AdapterStack&,
+    const std::vector<std::vector<int32_t>>& sequences, std::vector<std::vector<float>>* entropies,
+    std::vector<std::vector<float>>* logits_out, const Job&);
 
 }  // namespace reasonrec

@@ -1,6 +1,6 @@
-// Free memory is reused where its size fits within a quarter, and given back to the system once more of
-// it lies idle than is in use; everything handed out is zeroed, because
-// attention multiplies the masked keys of a panel by zero and needs them finite.
+// Free memory is reused where its size fits within a quarter, and given back to the system once
+// more of it lies idle than is in use; everything handed out is zeroed, because attention
+// multiplies the masked keys of a panel by zero and needs them finite.
 #include "decode/kv_cache.h"
 
 #include <algorithm>
@@ -10,7 +10,8 @@ namespace reasonrec {
 KvSegment KvCache::acquire(int64_t keys, int64_t layers) {
   KvSegment segment;
   segment.capacity = std::max<int64_t>(1, (keys + panel_ - 1) / panel_) * panel_;
-  const int64_t k = (kv_floats_k(config_, panel_, segment.capacity) + 15) / 16 * 16;  // 64-byte aligned
+  const int64_t k =
+      (kv_floats_k(config_, panel_, segment.capacity) + 15) / 16 * 16;  // 64-byte aligned
   const int64_t v = (kv_floats_v(config_, panel_, segment.capacity) + 15) / 16 * 16;
   const int64_t floats = layers * (k + v);
   const auto fit = free_.lower_bound(floats);
@@ -47,7 +48,8 @@ void KvCache::release(KvSegment&& segment) {
 
 void KvTable::append(const KvSegment& segment) {
   const size_t last = segment.layers.size() - 1;
-  for (size_t l = 0; l < blocks.layers.size(); ++l) blocks.layers[l].push_back(segment.layers[std::min(l, last)]);
+  for (size_t l = 0; l < blocks.layers.size(); ++l)
+    blocks.layers[l].push_back(segment.layers[std::min(l, last)]);
 }
 
 }  // namespace reasonrec

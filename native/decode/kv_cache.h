@@ -15,8 +15,9 @@ namespace reasonrec {
 // A segment's blocks; `memory` goes back to the cache by KvCache::release.
 struct KvSegment {
   std::unique_ptr<Buffer> memory;
-  int64_t capacity = 0;         // keys, a multiple of the panel
-  std::vector<KvBlock> layers;  // one per layer; one alone where a batch's keys need not outlive their layer
+  int64_t capacity = 0;  // keys, a multiple of the panel
+  std::vector<KvBlock>
+      layers;  // one per layer; one alone where a batch's keys need not outlive their layer
   bool empty() const { return !memory; }
 };
 

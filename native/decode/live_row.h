@@ -21,8 +21,13 @@ struct GroupState {
 };
 
 struct LiveRow {
-  LiveRow(GroupState& group, int32_t group_index, int32_t sample_index, SampleResult& result, ScriptCursor cursor)
-      : group(&group), group_index(group_index), sample_index(sample_index), result(&result), cursor(cursor) {}
+  LiveRow(GroupState& group, int32_t group_index, int32_t sample_index, SampleResult& result,
+          ScriptCursor cursor)
+      : group(&group),
+        group_index(group_index),
+        sample_index(sample_index),
+        result(&result),
+        cursor(cursor) {}
   GroupState* group;
   int32_t group_index, sample_index;
   SampleResult* result;
@@ -41,12 +46,13 @@ class DecodeBatch {
 
   // Rows that adding this sample would add.
   int64_t rows_of(const LiveRow&) const;
-  // Adds the prompt (once per batch, with shared prefix) and the sample's tokens that are not stored
-  // yet. keep_segment: the segment is wanted as a parent even if nothing is pending.
+  // Adds the prompt (once per batch, with shared prefix) and the sample's tokens that are not
+  // stored yet. keep_segment: the segment is wanted as a parent even if nothing is pending.
   void add(LiveRow&, bool keep_segment);
   // Adds a segment below the last sample; its keys live for this batch only. Returns its first row.
   int64_t add_candidate(const LiveRow&, const int32_t* tokens, int64_t count, const KvSegment&);
-  // Runs the decoder, then marks everything as stored and sets LiveRow::hidden of all samples added.
+  // Runs the decoder, then marks everything as stored and sets LiveRow::hidden of all samples
+  // added.
   void forward(const Context&, const Model&, const AdapterStack&, Buffer& hidden);
   int64_t rows() const { return batch_.rows(); }
 

@@ -57,15 +57,17 @@ void check_sampling(const Sampling& s) {
   const auto require = [](bool ok, const char* name, const char* range, float got) {
     check(ok, "RR_SAMPLING", std::string(name) + " is out of range", range, std::to_string(got));
   };
-  require(s.temperature >= 0 && std::isfinite(s.temperature), "temperature", "0 (greedy) or more", s.temperature);
+  require(s.temperature >= 0 && std::isfinite(s.temperature), "temperature", "0 (greedy) or more",
+          s.temperature);
   require(s.top_k >= 0, "top_k", "0 (off) or more", float(s.top_k));
   require(s.top_p > 0 && s.top_p <= 1, "top_p", "(0, 1]", s.top_p);
   require(s.min_p >= 0 && s.min_p <= 1, "min_p", "[0, 1]", s.min_p);
-  require(s.repetition_penalty > 0 && std::isfinite(s.repetition_penalty), "repetition_penalty", "above 0",
-          s.repetition_penalty);
+  require(s.repetition_penalty > 0 && std::isfinite(s.repetition_penalty), "repetition_penalty",
+          "above 0", s.repetition_penalty);
 }
 
-// tokens_ holds raw logits as weights, ids ascending. Each distinct token of the history counts once.
+// tokens_ holds raw logits as weights, ids ascending. Each distinct token of the history counts
+// once.
 void Sampler::penalise(const Sampling& s, const int32_t* history, int64_t count) {
   if (s.repetition_penalty == 1) return;
   seen_.assign(history, history + count);
@@ -73,7 +75,8 @@ void Sampler::penalise(const Sampling& s, const int32_t* history, int64_t count)
   seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
   auto token = tokens_.begin();
   for (int32_t id : seen_) {
-    token = std::lower_bound(token, tokens_.end(), id, [](const WeightedToken& t, int32_t i) { return t.id < i; });
+    token = std::lower_bound(token, tokens_.end(), id,
+                             [](const WeightedToken& t, int32_t i) { return t.id < i; });
     if (token == tokens_.end()) return;
     if (token->id != id) continue;
     const double r = s.repetition_penalty;
@@ -82,7 +85,8 @@ void Sampler::penalise(const Sampling& s, const int32_t* history, int64_t count)
 }
 
 const std::vector<WeightedToken>& Sampler::distribution(const Sampling& s, const float* logits,
-                                                        const int32_t* allowed, int64_t count, const int32_t* history,
+                                                        const int32_t* allowed, int64_t count,
+                                                        const int32_t* history,
                                                         int64_t history_count) {
   tokens_.resize(size_t(count));
   for (int64_t i = 0; i < count; ++i) {
@@ -133,11 +137,12 @@ std::vector<double> sampling_distribution(const Sampling& s, const std::vector<f
   check(!logits.empty() && s.temperature > 0, "RR_SAMPLING", "there is no distribution to show",
         "logits and a temperature above 0", std::to_string(s.temperature));
   for (const int32_t id : history)
-    check(id >= 0 && size_t(id) < logits.size(), "RR_TOKEN_OUT_OF_RANGE", "a token of the context is out of range",
-          "[0, " + std::to_string(logits.size()) + ")", std::to_string(id));
+    check(id >= 0 && size_t(id) < logits.size(), "RR_TOKEN_OUT_OF_RANGE",
+          "a token of the context is out of range", "[0, " + std::to_string(logits.size()) + ")",
+          std::to_string(id));
   Sampler sampler;
-  const auto& kept = sampler.distribution(s, logits.data(), nullptr, int64_t(logits.size()), history.data(),
-                                          int64_t(history.size()));
+  const auto& kept = sampler.distribution(s, logits.data(), nullptr, int64_t(logits.size()),
+                                          history.data(), int64_t(history.size()));
   const double whole = mass(kept);
   std::vector<double> probabilities(logits.size(), 0.0);
   for (const WeightedToken& token : kept) probabilities[size_t(token.id)] = token.weight / whole;

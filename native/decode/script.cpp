@@ -15,7 +15,8 @@ void check_tokens(const std::vector<int32_t>& ids, int64_t vocabulary, const std
                   "the tokenizer and the model do not belong together");
 }
 
-void check_script(const std::vector<ScriptStep>& script, const VocabularyBytes* bytes, int64_t vocabulary) {
+void check_script(const std::vector<ScriptStep>& script, const VocabularyBytes* bytes,
+                  int64_t vocabulary) {
   for (size_t i = 0; i < script.size(); ++i) {
     const ScriptStep& step = script[i];
     const std::string where = "script step " + std::to_string(i);
@@ -24,32 +25,38 @@ void check_script(const std::vector<ScriptStep>& script, const VocabularyBytes* 
     check_tokens(step.given, vocabulary, where);
     check_tokens(step.given_if_unclosed, vocabulary, where);
     if (step.kind != StepKind::kFree) continue;
-    check(step.max_new >= 0, "RR_SCRIPT", where + ": max_new is negative", ">= 0", std::to_string(step.max_new));
+    check(step.max_new >= 0, "RR_SCRIPT", where + ": max_new is negative", ">= 0",
+          std::to_string(step.max_new));
     for (const std::string& stop : step.stop_strings)
-      check(!stop.empty(), "RR_SCRIPT", where + ": a stop string is empty", "at least one byte", "empty");
-    check(step.stop_strings.empty() || bytes, "RR_SCRIPT", where + ": stop strings need the vocabulary's bytes",
-          "vocabulary bytes", "none");
+      check(!stop.empty(), "RR_SCRIPT", where + ": a stop string is empty", "at least one byte",
+            "empty");
+    check(step.stop_strings.empty() || bytes, "RR_SCRIPT",
+          where + ": stop strings need the vocabulary's bytes", "vocabulary bytes", "none");
   }
   if (!bytes) return;
   bool ordered = !bytes->offsets.empty() && bytes->offsets.front() == 0;
-  for (size_t i = 1; ordered && i < bytes->offsets.size(); ++i) ordered = bytes->offsets[i - 1] <= bytes->offsets[i];
+  for (size_t i = 1; ordered && i < bytes->offsets.size(); ++i)
+    ordered = bytes->offsets[i - 1] <= bytes->offsets[i];
   check(ordered && bytes->offsets.back() <= int64_t(bytes->bytes.size()), "RR_SCRIPT",
         "the offsets of the vocabulary's bytes are not ascending from 0 to their size",
-        "0 to " + std::to_string(bytes->bytes.size()), ordered ? std::to_string(bytes->offsets.back()) : "unordered");
+        "0 to " + std::to_string(bytes->bytes.size()),
+        ordered ? std::to_string(bytes->offsets.back()) : "unordered");
 }
 
 int64_t script_capacity(const std::vector<ScriptStep>& script, const Trie* trie) {
   int64_t tokens = 0;
   for (const ScriptStep& step : script) {
     if (step.kind == StepKind::kFree) tokens += step.max_new;
-    if (step.kind == StepKind::kGiven) tokens += int64_t(std::max(step.given.size(), step.given_if_unclosed.size()));
+    if (step.kind == StepKind::kGiven)
+      tokens += int64_t(std::max(step.given.size(), step.given_if_unclosed.size()));
     if (step.kind == StepKind::kChoose) tokens += trie ? trie->depth() : 0;
   }
   return tokens;
 }
 
-ScriptCursor::ScriptCursor(const std::vector<ScriptStep>& script, const Trie* trie, const VocabularyBytes* vocabulary,
-                           const std::vector<int32_t>& given, SampleResult& out)
+ScriptCursor::ScriptCursor(const std::vector<ScriptStep>& script, const Trie* trie,
+                           const VocabularyBytes* vocabulary, const std::vector<int32_t>& given,
+                           SampleResult& out)
     : script_(&script), trie_(trie), vocabulary_(vocabulary), out_(&out) {
   out.finishes.assign(script.size(), int8_t(Finish::kNone));
   for (int32_t token : given) push(token, TokenKind::kGiven, 0, 0);
@@ -82,7 +89,8 @@ void ScriptCursor::walk() {
       end_step(Finish::kLength);
     } else if (step.kind == StepKind::kGiven) {
       const bool unclosed = last_free_ == Finish::kLength || last_free_ == Finish::kStopToken;
-      const auto& given = unclosed && !step.given_if_unclosed.empty() ? step.given_if_unclosed : step.given;
+      const auto& given =
+          unclosed && !step.given_if_unclosed.empty() ? step.given_if_unclosed : step.given;
       for (int32_t token : given) push(token, TokenKind::kGiven, 0, 0);
       end_step(Finish::kNone);
     } else {
@@ -115,13 +123,15 @@ void ScriptCursor::accept(int32_t token, float logprob, float entropy) {
 void ScriptCursor::accept_free(int32_t token) {
   const ScriptStep& step = (*script_)[step_];
   ++free_tokens_;
-  if (std::find(step.stop_tokens.begin(), step.stop_tokens.end(), token) != step.stop_tokens.end()) {
+  if (std::find(step.stop_tokens.begin(), step.stop_tokens.end(), token) !=
+      step.stop_tokens.end()) {
     end_step(Finish::kStopToken);
     return;
   }
   if (step.stop_strings.empty() || size_t(token) + 1 >= vocabulary_->offsets.size()) return;
   const int64_t begin = vocabulary_->offsets[token], end = vocabulary_->offsets[token + 1];
-  if (stop_.append(step.stop_strings, vocabulary_->bytes.data() + begin, end - begin)) end_step(Finish::kStopString);
+  if (stop_.append(step.stop_strings, vocabulary_->bytes.data() + begin, end - begin))
+    end_step(Finish::kStopString);
 }
 
 }  // namespace reasonrec

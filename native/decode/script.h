@@ -16,27 +16,30 @@ enum class StepKind { kFree, kGiven, kChoose };
 
 struct ScriptStep {
   StepKind kind = StepKind::kFree;
-  Sampling sampling;                       // kFree, kChoose
-  int max_new = 0;                         // kFree: at most so many tokens
-  std::vector<int32_t> stop_tokens;        // kFree: the token is kept in the row and ends the sample's script...
-  bool stop_token_ends_sample = true;      // ...or only this step
-  std::vector<std::string> stop_strings;   // kFree: bytes; the step ends once the row's text of this step contains one
-  std::vector<int32_t> given;              // kGiven: appended as they are (no loss, no log-prob)
-  std::vector<int32_t> given_if_unclosed;  // kGiven: used instead, unless empty, when the kFree step before did not
-                                           // end by a stop string (it hit max_new or a stop token)
+  Sampling sampling;  // kFree, kChoose
+  int max_new = 0;    // kFree: at most so many tokens
+  std::vector<int32_t>
+      stop_tokens;  // kFree: the token is kept in the row and ends the sample's script...
+  bool stop_token_ends_sample = true;  // ...or only this step
+  std::vector<std::string>
+      stop_strings;  // kFree: bytes; the step ends once the row's text of this step contains one
+  std::vector<int32_t> given;  // kGiven: appended as they are (no loss, no log-prob)
+  std::vector<int32_t>
+      given_if_unclosed;  // kGiven: used instead, unless empty, when the kFree step before did not
+                          // end by a stop string (it hit max_new or a stop token)
 };
 
 enum class Finish : int8_t { kNone, kStopToken, kStopString, kLength };
 enum class TokenKind : int8_t { kSampled, kGiven, kChosen };
 
 struct SampleResult {
-  std::vector<int32_t> tokens;     // all after the prompt (SampleRequest::given included, as kGiven)
-  std::vector<int8_t> kinds;       // TokenKind
-  std::vector<float> logprobs;     // at the sampling temperature, over the full vocabulary (kChosen: renormalised
-                                   // over the allowed tokens); 0 for kGiven
-  std::vector<float> entropies;    // nats, of the same distribution
-  std::vector<int8_t> finishes;    // Finish of every script step
-  int32_t choice = -1;             // leaf of kChoose
+  std::vector<int32_t> tokens;  // all after the prompt (SampleRequest::given included, as kGiven)
+  std::vector<int8_t> kinds;    // TokenKind
+  std::vector<float> logprobs;  // at the sampling temperature, over the full vocabulary (kChosen:
+                                // renormalised over the allowed tokens); 0 for kGiven
+  std::vector<float> entropies;        // nats, of the same distribution
+  std::vector<int8_t> finishes;        // Finish of every script step
+  int32_t choice = -1;                 // leaf of kChoose
   std::vector<float> candidate_joint;  // sum of token log-probs at temperature 1, full vocabulary
   std::vector<float> candidate_mean;   // per token
 };
@@ -44,8 +47,8 @@ struct SampleResult {
 // Throws RR_TOKEN_OUT_OF_RANGE, naming what holds the token.
 void check_tokens(const std::vector<int32_t>& ids, int64_t vocabulary, const std::string& what);
 
-// Throws RR_SCRIPT (no trie, no vocabulary bytes, a kFree step that may run for ever...), RR_SAMPLING,
-// RR_TOKEN_OUT_OF_RANGE.
+// Throws RR_SCRIPT (no trie, no vocabulary bytes, a kFree step that may run for ever...),
+// RR_SAMPLING, RR_TOKEN_OUT_OF_RANGE.
 void check_script(const std::vector<ScriptStep>&, const VocabularyBytes*, int64_t vocabulary);
 
 // The most tokens that the script can append after the ones given with the request.
@@ -54,15 +57,16 @@ int64_t script_capacity(const std::vector<ScriptStep>&, const Trie*);
 class ScriptCursor {
  public:
   // All references outlive the cursor. Walks up to the first decision.
-  ScriptCursor(const std::vector<ScriptStep>&, const Trie*, const VocabularyBytes*, const std::vector<int32_t>& given,
-               SampleResult& out);
+  ScriptCursor(const std::vector<ScriptStep>&, const Trie*, const VocabularyBytes*,
+               const std::vector<int32_t>& given, SampleResult& out);
 
   bool done() const { return step_ == script_->size(); }
   // Of the next decision; only while not done().
   const Sampling& sampling() const { return (*script_)[step_].sampling; }
   bool restricted() const { return (*script_)[step_].kind == StepKind::kChoose; }
   const int32_t* allowed(int64_t* count) const { return trie_->tokens(node_, count); }
-  // Records the decision and walks on, through given tokens and nodes with one child, to the next one.
+  // Records the decision and walks on, through given tokens and nodes with one child, to the next
+  // one.
   void accept(int32_t token, float logprob, float entropy);
 
  private:
@@ -76,9 +80,9 @@ class ScriptCursor {
   const VocabularyBytes* vocabulary_;
   SampleResult* out_;
   size_t step_ = 0;
-  int free_tokens_ = 0;              // of the current kFree step
-  int32_t node_ = Trie::kRoot;       // of the current kChoose step
-  Finish last_free_ = Finish::kNone; // how the kFree step before ended
+  int free_tokens_ = 0;               // of the current kFree step
+  int32_t node_ = Trie::kRoot;        // of the current kChoose step
+  Finish last_free_ = Finish::kNone;  // how the kFree step before ended
   StopMatcher stop_;
 };
 

@@ -33,7 +33,8 @@ int64_t linear_out(const ModelConfig& c, Linear linear) {
 }
 
 void validate(const ModelConfig& c) {
-  const auto require = [](bool ok, const char* what, const std::string& expected, const std::string& got) {
+  const auto require = [](bool ok, const char* what, const std::string& expected,
+                          const std::string& got) {
     check(ok, "RR_BAD_MODEL", what, expected, got, "check the model's config.json");
   };
   constexpr int64_t kMost = int64_t(1) << 24;  // keeps every product of two sizes far from overflow
@@ -49,17 +50,22 @@ void validate(const ModelConfig& c) {
   positive("number of key/value heads", c.kv_heads);
   positive("head dimension", c.head_dim);
   require(c.heads % c.kv_heads == 0, "heads must share key/value heads evenly",
-          "a divisor of " + std::to_string(c.heads), std::to_string(c.kv_heads) + " key/value heads");
-  require(c.head_dim % 2 == 0, "rotary positions turn pairs", "an even head dimension", std::to_string(c.head_dim));
-  require(c.rms_eps >= 0 && std::isfinite(c.rms_eps), "epsilon of RMSNorm", "0 or more", std::to_string(c.rms_eps));
-  require(c.rope_theta > 0 && std::isfinite(c.rope_theta), "base of the rotary angles", "more than 0",
-          std::to_string(c.rope_theta));
+          "a divisor of " + std::to_string(c.heads),
+          std::to_string(c.kv_heads) + " key/value heads");
+  require(c.head_dim % 2 == 0, "rotary positions turn pairs", "an even head dimension",
+          std::to_string(c.head_dim));
+  require(c.rms_eps >= 0 && std::isfinite(c.rms_eps), "epsilon of RMSNorm", "0 or more",
+          std::to_string(c.rms_eps));
+  require(c.rope_theta > 0 && std::isfinite(c.rope_theta), "base of the rotary angles",
+          "more than 0", std::to_string(c.rope_theta));
   const RopeScaling& s = c.rope_scaling;
   if (s.kind != RopeScaling::Kind::kNone)
     require(s.factor >= 1, "rotary scaling factor", "1 or more", std::to_string(s.factor));
   if (s.kind == RopeScaling::Kind::kLlama3)
-    require(s.high_freq_factor > s.low_freq_factor && s.low_freq_factor > 0 && s.original_max_position > 0,
-            "llama3 rotary scaling", "0 < low_freq_factor < high_freq_factor and a positive original length",
+    require(s.high_freq_factor > s.low_freq_factor && s.low_freq_factor > 0 &&
+                s.original_max_position > 0,
+            "llama3 rotary scaling",
+            "0 < low_freq_factor < high_freq_factor and a positive original length",
             std::to_string(s.low_freq_factor) + ", " + std::to_string(s.high_freq_factor));
 }
 
@@ -75,7 +81,8 @@ std::vector<double> rope_frequencies(const ModelConfig& c) {
       if (wavelength > n0 / s.low_freq_factor) {
         f /= s.factor;
       } else if (wavelength >= n0 / s.high_freq_factor) {
-        const double keep = (n0 / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+        const double keep =
+            (n0 / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
         f = (1 - keep) * f / s.factor + keep * f;
       }
     }

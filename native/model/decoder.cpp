@@ -9,14 +9,17 @@
 
 namespace reasonrec {
 
-int32_t Batch::append(const int32_t* tokens, int64_t count, int32_t parent, int32_t position, int64_t past) {
+int32_t Batch::append(const int32_t* tokens, int64_t count, int32_t parent, int32_t position,
+                      int64_t past) {
   segments.push_back({parent, rows(), count, past});
   ids.insert(ids.end(), tokens, tokens + count);
   for (int64_t i = 0; i < count; ++i) positions.push_back(int32_t(position + i));
   return int32_t(segments.size()) - 1;
 }
 
-int64_t kv_floats_k(const ModelConfig& c, int, int64_t capacity) { return c.kv_heads * capacity * c.head_dim; }
+int64_t kv_floats_k(const ModelConfig& c, int, int64_t capacity) {
+  return c.kv_heads * capacity * c.head_dim;
+}
 int64_t kv_floats_v(const ModelConfig& c, int panel, int64_t capacity) {
   return c.kv_heads * ((c.head_dim + panel - 1) / panel) * panel * capacity;
 }
@@ -27,11 +30,12 @@ namespace {
 void check_batch(const Model& model, const AdapterStack& adapters, const Batch& batch) {
   const ModelConfig& c = model.config();
   const int64_t t = batch.rows();
-  check(int64_t(batch.positions.size()) == t, "RR_SHAPE_MISMATCH", "positions of a batch", std::to_string(t),
-        std::to_string(batch.positions.size()));
+  check(int64_t(batch.positions.size()) == t, "RR_SHAPE_MISMATCH", "positions of a batch",
+        std::to_string(t), std::to_string(batch.positions.size()));
   for (const int32_t id : batch.ids)
-    check(id >= 0 && id < c.vocab, "RR_TOKEN_OUT_OF_RANGE", "a token id", "0 to " + std::to_string(c.vocab - 1),
-          std::to_string(id), "the tokenizer belongs to another model");
+    check(id >= 0 && id < c.vocab, "RR_TOKEN_OUT_OF_RANGE", "a token id",
+          "0 to " + std::to_string(c.vocab - 1), std::to_string(id),
+          "the tokenizer belongs to another model");
   for (const int32_t p : batch.positions)
     check(p >= 0 && p < model.rope_positions(), "RR_PROMPT_TOO_LONG", "a position of the sequence",
           "0 to " + std::to_string(model.rope_positions() - 1), std::to_string(p),
@@ -39,11 +43,13 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
   int64_t row = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const Segment& s = batch.segments[i];
-    check(s.row_begin == row && s.rows >= 0 && s.past >= 0 && s.parent < int32_t(i), "RR_SHAPE_MISMATCH",
-          "segments of a batch", "parents first, rows in order without gap", "segment " + std::to_string(i));
+    check(s.row_begin == row && s.rows >= 0 && s.past >= 0 && s.parent < int32_t(i),
+          "RR_SHAPE_MISMATCH", "segments of a batch", "parents first, rows in order without gap",
+          "segment " + std::to_string(i));
     row += s.rows;
   }
-  check(row == t, "RR_SHAPE_MISMATCH", "rows of a batch's segments", std::to_string(t), std::to_string(row));
+  check(row == t, "RR_SHAPE_MISMATCH", "rows of a batch's segments", std::to_string(t),
+        std::to_string(row));
   for (const Adapter* a : {adapters.frozen, adapters.trained})
     check(!a || a->fits(c), "RR_SHAPE_MISMATCH", "the adapter was made for another model",
           c.family + " of these widths", "other layers or widths",
@@ -56,7 +62,8 @@ KvBlocks lend_kv(const Context& context, const ModelConfig& c, const Batch& batc
   const int panel = context.kernels->panel;
   int64_t floats = 0;
   for (const Segment& s : batch.segments) {
-    check(s.past == 0, "RR_SHAPE_MISMATCH", "keys that a training segment already holds", "0", std::to_string(s.past));
+    check(s.past == 0, "RR_SHAPE_MISMATCH", "keys that a training segment already holds", "0",
+          std::to_string(s.past));
     const int64_t capacity = (s.rows + panel - 1) / panel * panel;
     floats += kv_floats_k(c, panel, capacity) + kv_floats_v(c, panel, capacity);
   }
@@ -77,8 +84,8 @@ KvBlocks lend_kv(const Context& context, const ModelConfig& c, const Batch& batc
 
 }  // namespace
 
-void decoder_forward(const Context& context, const Model& model, const AdapterStack& adapters, const Batch& batch,
-                     const KvBlocks& kv, float* hidden, Activations* saved) {
+void decoder_forward(const Context& context, const Model& model, const AdapterStack& adapters,
+                     const Batch& batch, const KvBlocks& kv, float* hidden, Activations* saved) {
   check_batch(model, adapters, batch);
   const ModelConfig& c = model.config();
   const Kernels& kernels = *context.kernels;
@@ -110,13 +117,15 @@ void decoder_forward(const Context& context, const Model& model, const AdapterSt
   kernels.rmsnorm_forward(context, hidden, inv_rms, x, model.final_norm(), t, c.hidden, c.rms_eps);
 }
 
-void decoder_forward_train(const Context& context, const Model& model, const AdapterStack& adapters, const Batch& batch,
-                           float* hidden, Activations& saved) {
-  decoder_forward(context, model, adapters, batch, lend_kv(context, model.config(), batch), hidden, &saved);
+void decoder_forward_train(const Context& context, const Model& model, const AdapterStack& adapters,
+                           const Batch& batch, float* hidden, Activations& saved) {
+  decoder_forward(context, model, adapters, batch, lend_kv(context, model.config(), batch), hidden,
+                  &saved);
 }
 
-void decoder_backward(const Context& context, const Model& model, const AdapterStack& adapters, const Batch& batch,
-                      Activations& saved, const float* dhidden, const Gradients& gradients) {
+void decoder_backward(const Context& context, const Model& model, const AdapterStack& adapters,
+                      const Batch& batch, Activations& saved, const float* dhidden,
+                      const Gradients& gradients) {
   check_batch(model, adapters, batch);
   check(model.head_backward().data, "RR_NOT_TRAINABLE", "the model has no transposed panels",
         "prepare_backward() before a backward");
@@ -128,8 +137,9 @@ void decoder_backward(const Context& context, const Model& model, const AdapterS
   };
 
   float* dx = context.scratch->floats("decoder.dx", t * c.hidden);
-  kernels.rmsnorm_backward(context, dx, parameter("model.norm.weight"), dhidden, saved.x_final.data(),
-                           model.final_norm(), saved.inv_rms_final.data(), t, c.hidden, false);
+  kernels.rmsnorm_backward(context, dx, parameter("model.norm.weight"), dhidden,
+                           saved.x_final.data(), model.final_norm(), saved.inv_rms_final.data(), t,
+                           c.hidden, false);
 
   KvBlocks kv;
   if (saved.recompute) kv = lend_kv(context, c, batch);
@@ -147,7 +157,8 @@ void decoder_backward(const Context& context, const Model& model, const AdapterS
     layer_backward(call, dx, *layer, gradients, l > 0 || gradients.model);
   }
   if (gradients.model)
-    kernels.embedding_backward(context, parameter("model.embed_tokens.weight"), batch.ids.data(), dx, t, c.hidden);
+    kernels.embedding_backward(context, parameter("model.embed_tokens.weight"), batch.ids.data(),
+                               dx, t, c.hidden);
 }
 
 }  // namespace reasonrec

@@ -26,6 +26,7 @@ void layer_forward(const LayerCall&, float* x, Activations::Layer* saved);
 
 // dx (T, H): gradient of the output, replaced by that of the input; with want_dx = false what is
 // left in dx means nothing and the last products are not computed.
-void layer_backward(const LayerCall&, float* dx, const Activations::Layer& saved, const Gradients&, bool want_dx);
+void layer_backward(const LayerCall&, float* dx, const Activations::Layer& saved, const Gradients&,
+                    bool want_dx);
 
 }  // namespace reasonrec

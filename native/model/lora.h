@@ -24,7 +24,7 @@ struct LoraConfig {
   float alpha = 32;
   bool rslora = false;
   std::array<bool, kLinears> targets{};  // which of the seven linears
-  float dropout = 0;                     // SFT only; one Philox mask per layer input (PEFT: one per linear)
+  float dropout = 0;  // SFT only; one Philox mask per layer input (PEFT: one per linear)
   float scale() const;
 };
 
@@ -48,7 +48,8 @@ class Adapter {
   std::unique_ptr<Adapter> clone() const;  // values and panels
   // One adapter of rank r1 + r2 and scale 1 that acts like both: A stacked, s B side by side.
   // A linear that only one of them adapts gets zeros for the other. refresh() it before a forward.
-  static std::unique_ptr<Adapter> concatenate(const ModelConfig&, const Adapter& first, const Adapter& second);
+  static std::unique_ptr<Adapter> concatenate(const ModelConfig&, const Adapter& first,
+                                              const Adapter& second);
 
  private:
   struct Impl;
@@ -58,7 +59,8 @@ class Adapter {
 // A file's tensors into values(), names and shapes as in layout(); refresh() afterwards. Throws
 // RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS.
 void load_adapter_values(Adapter&, const std::string& file);
-void save_adapter(const Adapter&, const std::string& file, const std::map<std::string, std::string>& metadata);
+void save_adapter(const Adapter&, const std::string& file,
+                  const std::map<std::string, std::string>& metadata);
 
 // The adapters of a forward, in order: none, the frozen one, the trained one, or both.
 struct AdapterStack {

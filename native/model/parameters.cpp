@@ -8,10 +8,12 @@ namespace reasonrec {
 const Parameter& ParameterLayout::at(const std::string& name) const {
   for (const Parameter& p : entries)
     if (p.name == name) return p;
-  throw Error("RR_UNKNOWN_TENSOR", "there is no tensor " + name, std::to_string(entries.size()) + " known names", name);
+  throw Error("RR_UNKNOWN_TENSOR", "there is no tensor " + name,
+              std::to_string(entries.size()) + " known names", name);
 }
 
-Parameter& ParameterLayout::append(const std::string& name, int64_t rows, int64_t cols, bool decay) {
+Parameter& ParameterLayout::append(const std::string& name, int64_t rows, int64_t cols,
+                                   bool decay) {
   entries.push_back({name, total, rows, cols, decay});
   total += rows * cols;
   return entries.back();

@@ -8,7 +8,7 @@
 namespace reasonrec {
 
 struct Parameter {
-  std::string name;                        // checkpoint name, e.g. "model.layers.0.self_attn.q_proj.weight"
+  std::string name;  // checkpoint name, e.g. "model.layers.0.self_attn.q_proj.weight"
   int64_t offset = 0, rows = 0, cols = 0;  // vectors have rows = 1
   bool decay = false;                      // weight decay applies (2-D weights)
   int64_t size() const { return rows * cols; }

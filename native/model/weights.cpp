@@ -1,8 +1,9 @@
 // The base model's weights: where each tensor lives and how it is packed.
 //
 // Frozen, a linear exists only as panels (plus transposed panels where a backward runs); the
-// embedding table stays row-major because rows of it are read, and vectors (norms, biases) stay flat.
-// Trainable, all of it lives in one flat master and the panels are copies that refresh() renews.
+// embedding table stays row-major because rows of it are read, and vectors (norms, biases) stay
+// flat. Trainable, all of it lives in one flat master and the panels are copies that refresh()
+// renews.
 #include "model/weights.h"
 
 #include <algorithm>
@@ -22,7 +23,17 @@ namespace {
 constexpr int64_t kMostRopePositions = 131072;
 
 // What an entry of the layout is to the decoder.
-enum class Role { kEmbedding, kLinear, kBias, kInputNorm, kPostNorm, kQNorm, kKNorm, kFinalNorm, kHead };
+enum class Role {
+  kEmbedding,
+  kLinear,
+  kBias,
+  kInputNorm,
+  kPostNorm,
+  kQNorm,
+  kKNorm,
+  kFinalNorm,
+  kHead
+};
 struct Slot {
   Role role;
   int64_t layer = 0;
@@ -37,7 +48,9 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 bool is_vector(Role r) { return r != Role::kEmbedding && r != Role::kLinear && r != Role::kHead; }
 
-int64_t panel_floats(int panel, int64_t k, int64_t n) { return (n + panel - 1) / panel * panel * k; }
+int64_t panel_floats(int panel, int64_t k, int64_t n) {
+  return (n + panel - 1) / panel * panel * k;
+}
 
 // w (out, in) row-major from panels of (in, out).
 void unpack(float* w, const Panels& panels, int panel, int64_t in, int64_t out) {
@@ -116,7 +129,8 @@ void Model::Impl::build_layout() {
       }
     }
     at.input_norm = add(layer + "input_layernorm.weight", 1, c.hidden, {Role::kInputNorm, l});
-    at.post_norm = add(layer + "post_attention_layernorm.weight", 1, c.hidden, {Role::kPostNorm, l});
+    at.post_norm =
+        add(layer + "post_attention_layernorm.weight", 1, c.hidden, {Role::kPostNorm, l});
   }
   add("model.norm.weight", 1, c.hidden, {Role::kFinalNorm});
   if (!c.tied_head) add("lm_head.weight", c.vocab, c.hidden, {Role::kHead});
@@ -130,7 +144,8 @@ void Model::Impl::build_rope() {
   sin.resize(rope_positions * half);
   for (int64_t p = 0; p < rope_positions; ++p)
     for (int64_t j = 0; j < half; ++j) {
-      const double angle = double(p) * frequencies[size_t(j)];  // rounded once, after the fp64 cosine
+      const double angle =
+          double(p) * frequencies[size_t(j)];  // rounded once, after the fp64 cosine
       cos[p * half + j] = float(std::cos(angle));
       sin[p * half + j] = float(std::sin(angle));
     }
@@ -164,19 +179,22 @@ void Model::Impl::point_vectors(const float* flat, bool compact) {
   }
 }
 
-void Model::Impl::pack_forward(const Context& context, const Slot& s, const float* w, int64_t out, int64_t in) {
+void Model::Impl::pack_forward(const Context& context, const Slot& s, const float* w, int64_t out,
+                               int64_t in) {
   Buffer& buffer = forward[index(s)];
   buffer.resize(panel_floats(panel, in, out));
   context.kernels->pack(context, buffer.data(), w, in, out, 1, in);
-  (s.role == Role::kHead ? head : layers[size_t(s.layer)].linear[s.linear].forward) = {buffer.data(), in * panel};
+  (s.role == Role::kHead ? head : layers[size_t(s.layer)].linear[s.linear].forward) = {
+      buffer.data(), in * panel};
 }
 
-void Model::Impl::pack_backward(const Context& context, const Slot& s, const float* w, int64_t out, int64_t in) {
+void Model::Impl::pack_backward(const Context& context, const Slot& s, const float* w, int64_t out,
+                                int64_t in) {
   Buffer& buffer = backward[index(s)];
   buffer.resize(panel_floats(panel, out, in));
   context.kernels->pack(context, buffer.data(), w, out, in, in, 1);
-  (s.role == Role::kHead ? head_backward : layers[size_t(s.layer)].linear[s.linear].backward) = {buffer.data(),
-                                                                                                 out * panel};
+  (s.role == Role::kHead ? head_backward : layers[size_t(s.layer)].linear[s.linear].backward) = {
+      buffer.data(), out * panel};
 }
 
 // Brings one tensor's row-major values to where the decoder reads them.
@@ -228,7 +246,8 @@ void Model::Impl::read(size_t entry, float* values) const {
   std::copy(from, from + p.size(), values);
 }
 
-// values_of(entry, out) writes a tensor's row-major values; every tensor of the layout is asked for once.
+// values_of(entry, out) writes a tensor's row-major values; every tensor of the layout is asked for
+// once.
 template <class Fill>
 void Model::Impl::fill(const Context& context, Fill values_of) {
   allocate_vectors();
@@ -251,7 +270,8 @@ void Model::Impl::fill(const Context& context, Fill values_of) {
   }
 }
 
-// ---- construction ---------------------------------------------------------------------------------
+// ---- construction
+// ---------------------------------------------------------------------------------
 
 Model::Model() = default;
 Model::~Model() = default;
@@ -259,21 +279,24 @@ Model::~Model() = default;
 namespace {
 
 // All tensors of the files by name.
-std::map<std::string, const TensorView*> gather(const std::vector<std::unique_ptr<SafetensorsFile>>& files,
-                                                const std::vector<std::string>& paths) {
+std::map<std::string, const TensorView*> gather(
+    const std::vector<std::unique_ptr<SafetensorsFile>>& files,
+    const std::vector<std::string>& paths) {
   std::map<std::string, const TensorView*> out;
   for (size_t f = 0; f < files.size(); ++f)
     for (const auto& [name, view] : files[f]->tensors())
-      check(out.emplace(name, &view).second, "RR_UNEXPECTED_TENSOR", name + " is stored in more than one weight file",
-            "one", "again in " + paths[f], "remove the file that does not belong to the model");
+      check(out.emplace(name, &view).second, "RR_UNEXPECTED_TENSOR",
+            name + " is stored in more than one weight file", "one", "again in " + paths[f],
+            "remove the file that does not belong to the model");
   return out;
 }
 
 void check_finite(const float* values, const Parameter& p) {
   int64_t bad = 0;
   for (int64_t i = 0; i < p.size(); ++i) bad += !(std::fabs(values[i]) <= FLT_MAX);
-  check(bad == 0, "RR_NON_FINITE_WEIGHTS", p.name + " holds values that are not finite", "finite weights",
-        std::to_string(bad) + " NaN or infinite of " + std::to_string(p.size()), "export or download the model again");
+  check(bad == 0, "RR_NON_FINITE_WEIGHTS", p.name + " holds values that are not finite",
+        "finite weights", std::to_string(bad) + " NaN or infinite of " + std::to_string(p.size()),
+        "export or download the model again");
 }
 
 }  // namespace
@@ -289,21 +312,25 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& co
 
   std::vector<const TensorView*> views;
   for (const Parameter& p : m.layout.entries) {
-    const std::vector<int64_t> shape = p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols};
+    const std::vector<int64_t> shape =
+        p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols};
     const auto found = tensors.find(p.name);
-    check(found != tensors.end(), "RR_MISSING_TENSOR", "the weight files do not hold " + p.name, shape_text(shape),
-          "nothing", "a shard is missing, or config.json belongs to another model");
-    check(found->second->shape == shape, "RR_SHAPE_MISMATCH", "shape of " + p.name, shape_text(shape),
-          shape_text(found->second->shape), "config.json belongs to another model");
+    check(found != tensors.end(), "RR_MISSING_TENSOR", "the weight files do not hold " + p.name,
+          shape_text(shape), "nothing",
+          "a shard is missing, or config.json belongs to another model");
+    check(found->second->shape == shape, "RR_SHAPE_MISMATCH", "shape of " + p.name,
+          shape_text(shape), shape_text(found->second->shape),
+          "config.json belongs to another model");
     views.push_back(found->second);
     tensors.erase(found);
   }
   for (const auto& [name, view] : tensors) {
-    const bool harmless =
-        name.find("rotary_emb.inv_freq") != std::string::npos || (config.tied_head && name == "lm_head.weight");
+    const bool harmless = name.find("rotary_emb.inv_freq") != std::string::npos ||
+                          (config.tied_head && name == "lm_head.weight");
     check(harmless, "RR_UNEXPECTED_TENSOR",
           "the weight files hold " + name + ", which a " + config.family + " decoder has not", "",
-          shape_text(view->shape), "config.json belongs to another model, or its architecture is not supported");
+          shape_text(view->shape),
+          "config.json belongs to another model, or its architecture is not supported");
   }
   job.total(int32_t(views.size()));
   m.fill(context, [&](size_t entry, float* out) {
@@ -315,8 +342,8 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& co
   return model;
 }
 
-std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config, uint64_t seed,
-                                     float deviation) {
+std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config,
+                                     uint64_t seed, float deviation) {
   std::unique_ptr<Model> model(new Model);
   model->impl_ = std::make_unique<Impl>(context, config);
   Impl& m = *model->impl_;
@@ -336,7 +363,8 @@ std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& 
   return model;
 }
 
-// ---- access ---------------------------------------------------------------------------------------
+// ---- access
+// ---------------------------------------------------------------------------------------
 
 const ModelConfig& Model::config() const { return impl_->config; }
 const LayerWeights& Model::layer(int64_t l) const { return impl_->layers[size_t(l)]; }
@@ -355,7 +383,8 @@ const char* Model::head_name() const {
   return impl_->config.tied_head ? "model.embed_tokens.weight" : "lm_head.weight";
 }
 
-// ---- training -------------------------------------------------------------------------------------
+// ---- training
+// -------------------------------------------------------------------------------------
 
 void Model::prepare_backward(const Context& context) {
   Impl& m = *impl_;
@@ -382,7 +411,8 @@ void Model::make_trainable(const Context&) {
   Impl& m = *impl_;
   if (m.trainable) return;
   m.master.resize(m.layout.total);
-  for (size_t e = 0; e < m.slots.size(); ++e) m.read(e, m.master.data() + m.layout.entries[e].offset);
+  for (size_t e = 0; e < m.slots.size(); ++e)
+    m.read(e, m.master.data() + m.layout.entries[e].offset);
   m.embedding_rows = m.master.data() + m.layout.entries[0].offset;
   m.point_vectors(m.master.data(), false);
   m.embedding = Buffer();
@@ -392,8 +422,10 @@ void Model::make_trainable(const Context&) {
 
 void Model::refresh(const Context& context) {
   Impl& m = *impl_;
-  check(m.trainable, "RR_NOT_TRAINABLE", "the model's weights are frozen", "make_trainable() before refresh()");
-  for (size_t e = 0; e < m.slots.size(); ++e) m.store(context, e, m.master.data() + m.layout.entries[e].offset);
+  check(m.trainable, "RR_NOT_TRAINABLE", "the model's weights are frozen",
+        "make_trainable() before refresh()");
+  for (size_t e = 0; e < m.slots.size(); ++e)
+    m.store(context, e, m.master.data() + m.layout.entries[e].offset);
 }
 
 void Model::save(const std::string& file) const {
@@ -408,7 +440,8 @@ void Model::save(const std::string& file) const {
   std::vector<TensorToWrite> tensors;
   for (const Parameter& p : m.layout.entries)
     tensors.push_back(
-        {p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols}, flat + p.offset});
+        {p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols},
+         flat + p.offset});
   write_safetensors(file, tensors, {{"format", "pt"}});
 }
 

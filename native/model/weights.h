@@ -1,5 +1,6 @@
 // The base model's weights, packed for the kernels. Stored fp32, bf16 or fp16 in safetensors files
-// (mapped, not read); held as fp32 panels. Both packings of a weight exist only where a backward runs.
+// (mapped, not read); held as fp32 panels. Both packings of a weight exist only where a backward
+// runs.
 #pragma once
 #include <memory>
 #include <string>
@@ -31,10 +32,12 @@ class Model {
   // files: every safetensors file of the folder. Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH,
   // RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_NON_FINITE_WEIGHTS with the tensor named.
   // The job counts tensors.
-  static std::unique_ptr<Model> load(const Context&, const ModelConfig&, const std::vector<std::string>& files,
-                                     const Job& = {});
-  // Random weights (normal, sd `deviation`; norms 1, biases 0) by Philox: tests, benches, pre-training from scratch.
-  static std::unique_ptr<Model> random(const Context&, const ModelConfig&, uint64_t seed, float deviation);
+  static std::unique_ptr<Model> load(const Context&, const ModelConfig&,
+                                     const std::vector<std::string>& files, const Job& = {});
+  // Random weights (normal, sd `deviation`; norms 1, biases 0) by Philox: tests, benches,
+  // pre-training from scratch.
+  static std::unique_ptr<Model> random(const Context&, const ModelConfig&, uint64_t seed,
+                                       float deviation);
   ~Model();
 
   const ModelConfig& config() const;
@@ -55,10 +58,11 @@ class Model {
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always
   const LayerOffsets& offsets(int64_t l) const;
-  const char* head_name() const;             // the parameter that head_backward's dhead belongs to
-  float* values();                           // null unless trainable
-  void refresh(const Context&);              // packs everything from the master
-  void save(const std::string& file) const;  // safetensors fp32 from the master or the packed weights
+  const char* head_name() const;  // the parameter that head_backward's dhead belongs to
+  float* values();                // null unless trainable
+  void refresh(const Context&);   // packs everything from the master
+  void save(
+      const std::string& file) const;  // safetensors fp32 from the master or the packed weights
 
  private:
   Model();

@@ -17,9 +17,9 @@ namespace reasonrec {
 
 struct LinearWeight {
   int64_t in = 0, out = 0;
-  Panels forward;                // (in, out)
-  Panels backward;               // (out, in); data null until prepare_backward()
-  const float* bias = nullptr;   // (out) or null
+  Panels forward;               // (in, out)
+  Panels backward;              // (out, in); data null until prepare_backward()
+  const float* bias = nullptr;  // (out) or null
 };
 
 // One linear's pair, packed for the kernels. Null data: this linear has no adapter.
@@ -34,35 +34,37 @@ struct LoraPanels {
 inline constexpr int kMaxLoraTerms = 2;  // frozen, trained
 
 struct LoraTerm {
-  const LoraPanels* panels = nullptr;  // panels->a.data null: this linear has no such adapter; skipped
-  float* u = nullptr;                  // (T, rank), written by forward, read by backward
+  const LoraPanels* panels =
+      nullptr;         // panels->a.data null: this linear has no such adapter; skipped
+  float* u = nullptr;  // (T, rank), written by forward, read by backward
 };
 
 // y (T, out) is overwritten. x, x_lora: (T, in).
-void linear_lora_forward(const Context&, float* y, const float* x, const float* x_lora, const LinearWeight&,
-                         const LoraTerm* terms, int term_count, int64_t t);
+void linear_lora_forward(const Context&, float* y, const float* x, const float* x_lora,
+                         const LinearWeight&, const LoraTerm* terms, int term_count, int64_t t);
 
 // What a backward adds to; null members are not computed.
 struct LinearGradients {
-  int trained = -1;         // index into terms of the adapter that learns, -1 for none
-  float scale = 1;          // its s
-  float* da = nullptr;      // (r, in) +=
-  float* db = nullptr;      // (out, r) +=
-  float* dw = nullptr;      // (out, in) +=, full-parameter mode
-  float* dbias = nullptr;   // (out) +=
+  int trained = -1;        // index into terms of the adapter that learns, -1 for none
+  float scale = 1;         // its s
+  float* da = nullptr;     // (r, in) +=
+  float* db = nullptr;     // (out, r) +=
+  float* dw = nullptr;     // (out, in) +=, full-parameter mode
+  float* dbias = nullptr;  // (out) +=
 };
 
-// dx (T, in): overwritten, or += with `accumulate`; null: no input gradient wanted (then dx_lora is ignored).
-// dx_lora (T, in): the adapters' part, overwritten, for the caller to mask with the dropout and add;
+// dx (T, in): overwritten, or += with `accumulate`; null: no input gradient wanted (then dx_lora is
+// ignored). dx_lora (T, in): the adapters' part, overwritten, for the caller to mask with the
+// dropout and add;
 //   null: it is added to dx as further terms of the same product (no dropout).
-void linear_lora_backward(const Context&, float* dx, float* dx_lora, bool accumulate, const float* dy, const float* x,
-                          const float* x_lora, const LinearWeight&, const LoraTerm* terms, int term_count,
-                          const LinearGradients&, int64_t t);
+void linear_lora_backward(const Context&, float* dx, float* dx_lora, bool accumulate,
+                          const float* dy, const float* x, const float* x_lora, const LinearWeight&,
+                          const LoraTerm* terms, int term_count, const LinearGradients&, int64_t t);
 
 namespace reference {
 // Plain loops in fp64. w (out, in), bias (out) or null, a (r, in), b (out, r); y (T, out).
-void linear_lora(double* y, const double* x, const double* w, const double* bias, const double* a, const double* b,
-                 double scale, int rank, int64_t t, int64_t in, int64_t out);
+void linear_lora(double* y, const double* x, const double* w, const double* bias, const double* a,
+                 const double* b, double scale, int rank, int64_t t, int64_t in, int64_t out);
 }  // namespace reference
 
 }  // namespace reasonrec

@@ -40,7 +40,8 @@ Term kl_term(KlKind kind, double logprob, double reference) {
   return {e + x - 1, inside ? 1 - e : 1};
 }
 
-ClippedTerm policy_term(const PolicyLossConfig& c, double logprob, double old_logprob, double advantage) {
+ClippedTerm policy_term(const PolicyLossConfig& c, double logprob, double old_logprob,
+                        double advantage) {
   ClippedTerm t;
   const double difference = logprob - old_logprob;
   t.log_ratio = std::clamp(difference, -kMaxExponent, kMaxExponent);
@@ -66,7 +67,8 @@ ClippedTerm policy_term(const PolicyLossConfig& c, double logprob, double old_lo
 }
 
 template <typename Enum>
-Enum from_name(const std::string& name, const std::vector<std::pair<const char*, Enum>>& known, const char* what) {
+Enum from_name(const std::string& name, const std::vector<std::pair<const char*, Enum>>& known,
+               const char* what) {
   std::string expected;
   for (const auto& [text, value] : known) {
     if (name == text) return value;
@@ -78,8 +80,9 @@ Enum from_name(const std::string& name, const std::vector<std::pair<const char*,
 }  // namespace
 
 PolicyLoss policy_loss_from_name(const std::string& name) {
-  return from_name<PolicyLoss>(name, {{"ppo_clip", PolicyLoss::kPpoClip}, {"reinforce", PolicyLoss::kReinforce}},
-                               "policy loss");
+  return from_name<PolicyLoss>(
+      name, {{"ppo_clip", PolicyLoss::kPpoClip}, {"reinforce", PolicyLoss::kReinforce}},
+      "policy loss");
 }
 
 Aggregation aggregation_from_name(const std::string& name) {
@@ -92,19 +95,22 @@ Aggregation aggregation_from_name(const std::string& name) {
 }
 
 KlKind kl_from_name(const std::string& name) {
-  return from_name<KlKind>(name, {{"k1", KlKind::kK1}, {"k2", KlKind::kK2}, {"k3", KlKind::kK3}}, "KL estimator");
+  return from_name<KlKind>(name, {{"k1", KlKind::kK1}, {"k2", KlKind::kK2}, {"k3", KlKind::kK3}},
+                           "KL estimator");
 }
 
-std::vector<double> aggregation_weights(Aggregation aggregation, const std::vector<int64_t>& lengths,
-                                        double max_length) {
+std::vector<double> aggregation_weights(Aggregation aggregation,
+                                        const std::vector<int64_t>& lengths, double max_length) {
   double tokens = 0, sequences = 0;
   for (int64_t length : lengths) {
-    check(length >= 0, "RR_BAD_ARGUMENT", "a sequence length is negative", ">= 0", std::to_string(length));
+    check(length >= 0, "RR_BAD_ARGUMENT", "a sequence length is negative", ">= 0",
+          std::to_string(length));
     tokens += double(length);
     sequences += length > 0 ? 1 : 0;
   }
   check(aggregation != Aggregation::kConstNorm || max_length > 0, "RR_BAD_ARGUMENT",
-        "const_norm needs the constant length it divides by", "max_length > 0", std::to_string(max_length));
+        "const_norm needs the constant length it divides by", "max_length > 0",
+        std::to_string(max_length));
   std::vector<double> weights(lengths.size(), 0.0);
   for (size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] == 0) continue;  // a fully masked row leaves the mean
@@ -126,14 +132,17 @@ std::vector<double> aggregation_weights(Aggregation aggregation, const std::vect
   return weights;
 }
 
-PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob, const float* old_logprob,
-                           const float* reference, const float* entropy, const float* advantage,
-                           const double* weight, int64_t n, float* dlogprob) {
+PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob,
+                           const float* old_logprob, const float* reference, const float* entropy,
+                           const float* advantage, const double* weight, int64_t n,
+                           float* dlogprob) {
   PolicyLossSums sums;
   const double beta = config.beta, bonus = config.entropy_bonus;
   if (n == 0) return sums;
-  check(beta == 0 || reference, "RR_BAD_ARGUMENT", "a KL term needs reference log-probs", "reference", "none");
-  check(bonus == 0 || entropy, "RR_BAD_ARGUMENT", "an entropy bonus needs entropies", "entropy", "none");
+  check(beta == 0 || reference, "RR_BAD_ARGUMENT", "a KL term needs reference log-probs",
+        "reference", "none");
+  check(bonus == 0 || entropy, "RR_BAD_ARGUMENT", "an entropy bonus needs entropies", "entropy",
+        "none");
   for (int64_t i = 0; i < n; ++i) {
     const ClippedTerm p = policy_term(config, logprob[i], old_logprob[i], advantage[i]);
     const Term kl = reference ? kl_term(config.kl, logprob[i], reference[i]) : Term{};
@@ -149,7 +158,8 @@ PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob,
     sums.max_abs_log_ratio = std::max(sums.max_abs_log_ratio, std::abs(p.log_ratio));
     sums.clipped_low += p.clipped_low;
     sums.clipped_high += p.clipped_high;
-    if (dlogprob) dlogprob[i] = float(weight[i] * (p.gradient + (beta != 0 ? beta * kl.gradient : 0)));
+    if (dlogprob)
+      dlogprob[i] = float(weight[i] * (p.gradient + (beta != 0 ? beta * kl.gradient : 0)));
   }
   sums.tokens = n;
   return sums;
@@ -170,8 +180,8 @@ void add(PolicyLossSums& total, const PolicyLossSums& part) {
 }
 
 // Written out from the formula, on purpose without the functions above.
-double policy_loss_reference(const PolicyLossConfig& config, double logprob, double old_logprob, double reference,
-                             double advantage) {
+double policy_loss_reference(const PolicyLossConfig& config, double logprob, double old_logprob,
+                             double reference, double advantage) {
   const double d = std::max(-20.0, std::min(20.0, logprob - old_logprob));
   const double rho = std::exp(d);
   double loss = -advantage * logprob;
@@ -179,7 +189,8 @@ double policy_loss_reference(const PolicyLossConfig& config, double logprob, dou
     const double low = 1 - double(config.clip_low), high = 1 + double(config.clip_high);
     const double clipped_rho = rho < low ? low : rho > high ? high : rho;
     loss = -std::min(rho * advantage, clipped_rho * advantage);
-    if (config.dual_clip > 0 && advantage < 0) loss = std::min(loss, -double(config.dual_clip) * advantage);
+    if (config.dual_clip > 0 && advantage < 0)
+      loss = std::min(loss, -double(config.dual_clip) * advantage);
   }
   if (config.beta == 0) return loss;
   const double x = logprob - reference;

@@ -32,13 +32,14 @@ struct PolicyLossConfig {
   float entropy_bonus = 0;  // loss -= entropy_bonus * weight * entropy
 };
 
-// Per-token weights of the aggregation: lengths = unmasked tokens of every sequence in the global batch.
-// out[i] is the weight of each unmasked token of sequence i.
-std::vector<double> aggregation_weights(Aggregation, const std::vector<int64_t>& lengths, double max_length);
+// Per-token weights of the aggregation: lengths = unmasked tokens of every sequence in the global
+// batch. out[i] is the weight of each unmasked token of sequence i.
+std::vector<double> aggregation_weights(Aggregation, const std::vector<int64_t>& lengths,
+                                        double max_length);
 
 struct PolicyLossSums {  // over the tokens given, to be added up over micro-batches
-  double loss = 0;                                   // policy + beta * kl - entropy_bonus * entropy
-  double policy = 0, kl = 0, entropy = 0;            // weighted
+  double loss = 0;       // policy + beta * kl - entropy_bonus * entropy
+  double policy = 0, kl = 0, entropy = 0;  // weighted
   double kl_sum = 0, ratio_sum = 0, entropy_sum = 0;
   double max_abs_log_ratio = 0;
   int64_t tokens = 0, clipped_low = 0, clipped_high = 0;
@@ -49,8 +50,9 @@ void add(PolicyLossSums& total, const PolicyLossSums& part);
 PolicyLossSums policy_loss(const PolicyLossConfig&, const float* logprob, const float* old_logprob,
                            const float* reference, const float* entropy, const float* advantage,
                            const double* weight, int64_t n, float* dlogprob);
-// Plain fp64 formula of the loss value for one token: specification and oracle of the finite differences.
-double policy_loss_reference(const PolicyLossConfig&, double logprob, double old_logprob, double reference,
-                             double advantage);
+// Plain fp64 formula of the loss value for one token: specification and oracle of the finite
+// differences.
+double policy_loss_reference(const PolicyLossConfig&, double logprob, double old_logprob,
+                             double reference, double advantage);
 
 }  // namespace reasonrec

@@ -1,6 +1,6 @@
-// The ops once more as plain loops in fp64: the specification in code, and the oracle of every kernel
-// and of every gradient (by central differences). Nothing here is fast and nothing shares code with
-// the kernels.
+// The ops once more as plain loops in fp64: the specification in code, and the oracle of every
+// kernel and of every gradient (by central differences). Nothing here is fast and nothing shares
+// code with the kernels.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -23,8 +23,8 @@ void rmsnorm(double* y, const double* x, const double* w, int64_t t, int64_t h, 
   }
 }
 
-void rope(double* x, const int32_t* positions, const double* cos, const double* sin, int64_t t, int heads,
-          int head_dim) {
+void rope(double* x, const int32_t* positions, const double* cos, const double* sin, int64_t t,
+          int heads, int head_dim) {
   const int64_t half = head_dim / 2;
   for (int64_t i = 0; i < t * heads; ++i) {
     const int64_t angle = positions[i / heads] * half;
@@ -49,7 +49,8 @@ void embedding(double* y, const int32_t* ids, const double* table, int64_t t, in
 // Rows of k and v that row i of segment s sees, in order.
 static std::vector<int64_t> visible_rows(const Segment* segments, int64_t s, int64_t i) {
   std::vector<int64_t> chain;
-  for (int64_t a = segments[s].parent; a >= 0; a = segments[a].parent) chain.insert(chain.begin(), a);
+  for (int64_t a = segments[s].parent; a >= 0; a = segments[a].parent)
+    chain.insert(chain.begin(), a);
   std::vector<int64_t> rows;
   for (const int64_t a : chain)
     for (int64_t r = 0; r < segments[a].rows; ++r) rows.push_back(segments[a].row_begin + r);
@@ -57,8 +58,8 @@ static std::vector<int64_t> visible_rows(const Segment* segments, int64_t s, int
   return rows;
 }
 
-void attention(double* out, double* lse, const double* q, const double* k, const double* v, const Segment* segments,
-               int64_t count, const AttentionShape& shape) {
+void attention(double* out, double* lse, const double* q, const double* k, const double* v,
+               const Segment* segments, int64_t count, const AttentionShape& shape) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   for (int64_t s = 0; s < count; ++s)
     for (int64_t i = 0; i < segments[s].rows; ++i) {
@@ -83,8 +84,9 @@ void attention(double* out, double* lse, const double* q, const double* k, const
     }
 }
 
-void head_loss(double* logprob, double* entropy, double* lse, const double* hidden, const double* head,
-               const int32_t* targets, AllowedTokens allowed, const HeadShape& shape) {
+void head_loss(double* logprob, double* entropy, double* lse, const double* hidden,
+               const double* head, const int32_t* targets, AllowedTokens allowed,
+               const HeadShape& shape) {
   for (int64_t row = 0; row < shape.t; ++row) {
     std::vector<int32_t> tokens;
     if (allowed.begin && allowed.begin[row] < allowed.begin[row + 1])
@@ -95,7 +97,8 @@ void head_loss(double* logprob, double* entropy, double* lse, const double* hidd
     double max = -INFINITY, sum = 0, mean = 0, target = -INFINITY;
     for (const int32_t token : tokens) {
       double dot = 0;
-      for (int64_t j = 0; j < shape.h; ++j) dot += hidden[row * shape.h + j] * head[token * shape.h + j];
+      for (int64_t j = 0; j < shape.h; ++j)
+        dot += hidden[row * shape.h + j] * head[token * shape.h + j];
       z.push_back(dot * double(shape.inv_temperature));
       max = std::max(max, z.back());
       if (targets[row] == token) target = z.back();

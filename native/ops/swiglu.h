@@ -5,12 +5,12 @@
 
 namespace reasonrec {
 
-inline void swiglu_forward(const Context& ctx, float* y, const float* gate, const float* up, int64_t t,
-                           int64_t width) {
+inline void swiglu_forward(const Context& ctx, float* y, const float* gate, const float* up,
+                           int64_t t, int64_t width) {
   ctx.kernels->swiglu_forward(ctx, y, gate, up, t, width);
 }
-inline void swiglu_backward(const Context& ctx, float* dgate, float* dup, const float* dy, const float* gate,
-                            const float* up, int64_t t, int64_t width) {
+inline void swiglu_backward(const Context& ctx, float* dgate, float* dup, const float* dy,
+                            const float* gate, const float* up, int64_t t, int64_t width) {
   ctx.kernels->swiglu_backward(ctx, dgate, dup, dy, gate, up, t, width);
 }
 

@@ -1,6 +1,6 @@
-// Group-relative advantages; formulas and sources in advantage.h. A group whose rewards are all equal
-// has advantage exactly 0 under every estimator here: r - mean is computed first and a mean of equal
-// numbers can be off by rounding, so such groups are recognised by comparison.
+// Group-relative advantages; formulas and sources in advantage.h. A group whose rewards are all
+// equal has advantage exactly 0 under every estimator here: r - mean is computed first and a mean
+// of equal numbers can be off by rounding, so such groups are recognised by comparison.
 #include "rl/advantage.h"
 
 #include <algorithm>
@@ -46,19 +46,21 @@ Advantage advantage_from_name(const std::string& name) {
 }
 
 std::vector<double> advantages(Advantage estimator, const std::vector<double>& rewards,
-                               const std::vector<int32_t>& group_sizes, const std::vector<uint8_t>& valid,
-                               double epsilon) {
+                               const std::vector<int32_t>& group_sizes,
+                               const std::vector<uint8_t>& valid, double epsilon) {
   int64_t total = 0;
   for (int32_t size : group_sizes) {
     check(size >= 0, "RR_BAD_ARGUMENT", "a group size is negative", ">= 0", std::to_string(size));
     total += size;
   }
   check(total == int64_t(rewards.size()) && valid.size() == rewards.size(), "RR_SHAPE_MISMATCH",
-        "group sizes must add up to the number of rewards and of valid flags", std::to_string(total),
+        "group sizes must add up to the number of rewards and of valid flags",
+        std::to_string(total),
         std::to_string(rewards.size()) + " and " + std::to_string(valid.size()));
   for (size_t i = 0; i < rewards.size(); ++i)
-    check(!valid[i] || std::isfinite(rewards[i]), "RR_NON_FINITE", "a valid row has a reward that is not finite",
-          "a finite reward", std::to_string(rewards[i]), "mark the row invalid or repair its reward");
+    check(!valid[i] || std::isfinite(rewards[i]), "RR_NON_FINITE",
+          "a valid row has a reward that is not finite", "a finite reward",
+          std::to_string(rewards[i]), "mark the row invalid or repair its reward");
 
   std::vector<double> out(rewards.size(), 0.0);
   int64_t begin = 0;

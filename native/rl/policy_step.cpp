@@ -1,9 +1,10 @@
-// A group is one segment tree, the one that decoding built: the prompt, and below it each completion.
-// With the same tree, tiles and head, a token's log-prob has the bits it was sampled with.
+// A group is one segment tree, the one that decoding built: the prompt, and below it each
+// completion. With the same tree, tiles and head, a token's log-prob has the bits it was sampled
+// with.
 //
-// A completion of n tokens takes n - 1 rows: its first token is predicted by the prompt's last row and
-// its last one predicts nothing. Where a trie leaves one token, its log-prob is 0 whatever the weights
-// are: no head row, no gradient.
+// A completion of n tokens takes n - 1 rows: its first token is predicted by the prompt's last row
+// and its last one predicts nothing. Where a trie leaves one token, its log-prob is 0 whatever the
+// weights are: no head row, no gradient.
 #include "rl/policy_step.h"
 
 #include <algorithm>
@@ -40,10 +41,18 @@ class PolicyStep {
   PolicyStep(const Context& context, TrainingPass& pass, const std::vector<PolicyGroup>& groups,
              const PolicyLossConfig& config, const std::vector<double>& weights, float temperature,
              const AdapterStack& reference, bool gradients, const Job& job)
-      : context_(context.polling(job)), pass_(pass), groups_(groups), config_(config), weights_(weights),
-        inv_temperature_(1.0f / temperature), reference_(reference), gradients_(gradients), job_(job) {
-    check(std::isfinite(temperature) && temperature > 0, "RR_BAD_ARGUMENT", "the temperature must be positive", "> 0",
-          std::to_string(temperature), "use 1 for completions that were drawn greedily");
+      : context_(context.polling(job)),
+        pass_(pass),
+        groups_(groups),
+        config_(config),
+        weights_(weights),
+        inv_temperature_(1.0f / temperature),
+        reference_(reference),
+        gradients_(gradients),
+        job_(job) {
+    check(std::isfinite(temperature) && temperature > 0, "RR_BAD_ARGUMENT",
+          "the temperature must be positive", "> 0", std::to_string(temperature),
+          "use 1 for completions that were drawn greedily");
     check(config.beta == 0 || !pass.full(), "RR_NO_REFERENCE",
           "training every weight leaves no frozen model to measure the KL against", "beta = 0",
           std::to_string(config.beta), "train an adapter, or set the KL coefficient to 0");
@@ -58,7 +67,8 @@ class PolicyStep {
   int64_t rows_of(const Unit&) const;
   int64_t rows_needed(const PolicyCompletion&) const;
   MicroBatch compose(const std::vector<Unit>&, const Run&) const;
-  void add_heads(MicroBatch&, size_t group, size_t completion, int64_t prompt_row, int64_t first_row) const;
+  void add_heads(MicroBatch&, size_t group, size_t completion, int64_t prompt_row,
+                 int64_t first_row) const;
   void run_batch(MicroBatch&);
   std::vector<float> reference_logprobs(MicroBatch&);
 
@@ -71,8 +81,8 @@ class PolicyStep {
   const AdapterStack& reference_;
   bool gradients_;
   const Job& job_;
-  std::vector<size_t> first_completion_;               // of each group, flat
-  std::vector<std::vector<size_t>> first_token_;       // flat index of each completion's first token
+  std::vector<size_t> first_completion_;          // of each group, flat
+  std::vector<std::vector<size_t>> first_token_;  // flat index of each completion's first token
   PolicyResult result_;
 };
 
@@ -82,10 +92,11 @@ bool wanted(const PolicyCompletion& c, size_t t) {
 
 void PolicyStep::check_completion(const PolicyGroup& group, const PolicyCompletion& c) const {
   const std::string n = std::to_string(c.ids.size());
-  check(c.mask.size() == c.ids.size(), "RR_SHAPE_MISMATCH", "a completion needs one mask entry per token", n,
-        std::to_string(c.mask.size()));
+  check(c.mask.size() == c.ids.size(), "RR_SHAPE_MISMATCH",
+        "a completion needs one mask entry per token", n, std::to_string(c.mask.size()));
   check(c.old_logprobs.empty() || c.old_logprobs.size() == c.ids.size(), "RR_SHAPE_MISMATCH",
-        "a completion needs one old log-prob per token, or none at all", n, std::to_string(c.old_logprobs.size()));
+        "a completion needs one old log-prob per token, or none at all", n,
+        std::to_string(c.old_logprobs.size()));
   check(c.sft_mask.empty() || c.sft_mask.size() == c.ids.size(), "RR_SHAPE_MISMATCH",
         "a completion needs one sft_mask entry per token", n, std::to_string(c.sft_mask.size()));
   check(std::isfinite(c.advantage) && std::isfinite(c.sft_weight), "RR_NON_FINITE",
@@ -94,15 +105,16 @@ void PolicyStep::check_completion(const PolicyGroup& group, const PolicyCompleti
     if (c.mask[t] && !std::isfinite(c.old_logprobs[t]))
       throw Error("RR_NON_FINITE", "an old log-prob is not finite", "a finite log-prob",
                   std::to_string(c.old_logprobs[t]));
-  check(c.trie_begin < 0 || group.trie, "RR_BAD_ARGUMENT", "tokens were chosen from a trie that was not given",
-        "the group's trie", "none");
+  check(c.trie_begin < 0 || group.trie, "RR_BAD_ARGUMENT",
+        "tokens were chosen from a trie that was not given", "the group's trie", "none");
   check_sequence(pass_.model, c.ids, int64_t(group.prompt.size() + c.ids.size()), "a completion");
 }
 
 void PolicyStep::number_tokens() {
   size_t completions = 0, tokens = 0;
   for (const PolicyGroup& group : groups_) {
-    check(!group.prompt.empty(), "RR_PROMPT_EMPTY", "a group's prompt has no token", ">= 1 token", "0");
+    check(!group.prompt.empty(), "RR_PROMPT_EMPTY", "a group's prompt has no token", ">= 1 token",
+          "0");
     check_sequence(pass_.model, group.prompt, int64_t(group.prompt.size()), "a prompt");
     first_completion_.push_back(completions);
     first_token_.emplace_back();
@@ -113,8 +125,9 @@ void PolicyStep::number_tokens() {
     }
     completions += group.completions.size();
   }
-  check(weights_.size() == completions, "RR_SHAPE_MISMATCH", "there must be one aggregation weight per completion",
-        std::to_string(completions), std::to_string(weights_.size()));
+  check(weights_.size() == completions, "RR_SHAPE_MISMATCH",
+        "there must be one aggregation weight per completion", std::to_string(completions),
+        std::to_string(weights_.size()));
   result_.logprobs.assign(tokens, 0.0f);
   result_.entropies.assign(tokens, 0.0f);
   if (config_.beta != 0) result_.reference_logprobs.assign(tokens, 0.0f);
@@ -131,7 +144,8 @@ std::vector<Unit> PolicyStep::units() const {
   return units;
 }
 
-// Rows of a completion of its own (the prompt's last row predicts its first token), -1: it carries no loss.
+// Rows of a completion of its own (the prompt's last row predicts its first token), -1: it carries
+// no loss.
 int64_t PolicyStep::rows_needed(const PolicyCompletion& c) const {
   for (size_t t = c.ids.size(); t-- > 0;)
     if (wanted(c, t)) return int64_t(t);
@@ -180,7 +194,8 @@ MicroBatch PolicyStep::compose(const std::vector<Unit>& units, const Run& run) c
   return m;
 }
 
-void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row, int64_t first_row) const {
+void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row,
+                           int64_t first_row) const {
   const PolicyCompletion& completion = groups_[g].completions[c];
   const Trie* trie = groups_[g].trie.get();
   int32_t node = Trie::kRoot;
@@ -194,16 +209,20 @@ void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row
       node = trie->next(node, token);
       if (node < 0)
         throw Error("RR_TRIE_MISMATCH", "a completion leaves the trie it was chosen from",
-                    "a token that the trie allows", "token " + std::to_string(token) + " at index " + std::to_string(t));
+                    "a token that the trie allows",
+                    "token " + std::to_string(token) + " at index " + std::to_string(t));
     }
     if (completion.mask[t]) {
-      Token k{first_token_[g][c] + t, -1, weights_[first_completion_[g] + c], completion.advantage, 0, false};
+      Token k{first_token_[g][c] + t, -1, weights_[first_completion_[g] + c],
+              completion.advantage,   0,  false};
       k.on_policy = completion.old_logprobs.empty();
       if (!k.on_policy) k.old_logprob = completion.old_logprobs[t];
       if (allowed != 1) {
         k.head = m.policy.size();
-        if (ids) m.policy.add(row, token, ids, allowed);
-        else m.policy.add(row, token);
+        if (ids)
+          m.policy.add(row, token, ids, allowed);
+        else
+          m.policy.add(row, token);
       }
       m.tokens.push_back(k);
     }
@@ -253,11 +272,12 @@ void PolicyStep::run_batch(MicroBatch& m) {
     result_.entropies[k.flat] = entropy.back();
     if (config_.beta != 0) result_.reference_logprobs[k.flat] = reference[i];
   }
-  const PolicyLossSums sums =
-      policy_loss(config_, logprob.data(), old_logprob.data(), reference.empty() ? nullptr : reference.data(),
-                  entropy.data(), advantage.data(), weight.data(), int64_t(n), dlogprob.data());
+  const PolicyLossSums sums = policy_loss(
+      config_, logprob.data(), old_logprob.data(), reference.empty() ? nullptr : reference.data(),
+      entropy.data(), advantage.data(), weight.data(), int64_t(n), dlogprob.data());
   add(result_.sums, sums);
-  for (int64_t i = 0; i < m.sft.size(); ++i) result_.sft_loss -= double(m.sft_weights[i]) * double(m.sft.logprob[i]);
+  for (int64_t i = 0; i < m.sft.size(); ++i)
+    result_.sft_loss -= double(m.sft_weights[i]) * double(m.sft.logprob[i]);
   if (!gradients_) return;
 
   std::vector<float> head_dlogprob(size_t(m.policy.size()), 0.0f), head_dentropy, sft_dlogprob;
@@ -268,12 +288,14 @@ void PolicyStep::run_batch(MicroBatch& m) {
     if (head < 0) continue;
     head_dlogprob[head] = dlogprob[i];
     any = any || dlogprob[i] != 0;
-    if (!head_dentropy.empty()) head_dentropy[head] = float(-double(config_.entropy_bonus) * m.tokens[i].weight);
+    if (!head_dentropy.empty())
+      head_dentropy[head] = float(-double(config_.entropy_bonus) * m.tokens[i].weight);
   }
   if (!any) return;  // no token moves: advantages 0, or everything clipped
   for (float w : m.sft_weights) sft_dlogprob.push_back(-w);
   pass_.zero_dhidden(m.batch.rows());
-  pass_.head_backward(context_, m.policy, head_dlogprob.data(), head_dentropy.empty() ? nullptr : head_dentropy.data());
+  pass_.head_backward(context_, m.policy, head_dlogprob.data(),
+                      head_dentropy.empty() ? nullptr : head_dentropy.data());
   pass_.head_backward(context_, m.sft, sft_dlogprob.data(), nullptr);
   job_.poll();
   pass_.backward(context_, m.batch);
@@ -298,10 +320,12 @@ PolicyResult PolicyStep::run() {
 
 }  // namespace
 
-PolicyResult policy_step(const Context& context, TrainingPass& pass, const std::vector<PolicyGroup>& groups,
-                         const PolicyLossConfig& config, const std::vector<double>& weights, float temperature,
+PolicyResult policy_step(const Context& context, TrainingPass& pass,
+                         const std::vector<PolicyGroup>& groups, const PolicyLossConfig& config,
+                         const std::vector<double>& weights, float temperature,
                          const AdapterStack& reference, bool gradients, const Job& job) {
-  return PolicyStep(context, pass, groups, config, weights, temperature, reference, gradients, job).run();
+  return PolicyStep(context, pass, groups, config, weights, temperature, reference, gradients, job)
+      .run();
 }
 
 }  // namespace reasonrec

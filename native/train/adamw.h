@@ -1,4 +1,5 @@
-// One optimiser step over a flat parameter buffer: global norm, clip min(1, c / (norm + 1e-6)), AdamW.
+// One optimiser step over a flat parameter buffer: global norm, clip min(1, c / (norm + 1e-6)),
+// AdamW.
 #pragma once
 #include "backend/backend.h"
 #include "model/parameters.h"
@@ -14,7 +15,8 @@ class AdamW {
  public:
   explicit AdamW(int64_t parameters);
   // Returns the gradient norm before clipping. A non-finite norm leaves everything unchanged.
-  double step(const Context&, const ParameterLayout&, float* values, const float* gradients, const OptimiserStep&);
+  double step(const Context&, const ParameterLayout&, float* values, const float* gradients,
+              const OptimiserStep&);
   int64_t steps() const { return steps_; }
   void restore(int64_t steps) { steps_ = steps; }
   Buffer first, second;  // moments, flat

@@ -23,7 +23,8 @@ std::vector<Part> parts(Trainer& trainer, bool with_weights) {
   return out;
 }
 
-[[noreturn]] void refuse_state(const std::string& file, const std::string& expected, const std::string& got) {
+[[noreturn]] void refuse_state(const std::string& file, const std::string& expected,
+                               const std::string& got) {
   throw Error("RR_CHECKPOINT_MISMATCH", file + " is not a state of this trainer", expected, got,
               "resume with the model and adapter configuration that wrote it");
 }
@@ -47,7 +48,8 @@ void save_trainer_state(Trainer& trainer, bool with_weights, const std::string& 
   for (const Part& part : parts(trainer, with_weights))
     for (const Parameter& p : trainer.layout().entries)
       tensors.push_back({part.prefix + p.name, {p.rows, p.cols}, part.values + p.offset});
-  const std::map<std::string, std::string> metadata{{"steps", std::to_string(trainer.optimiser().steps())}};
+  const std::map<std::string, std::string> metadata{
+      {"steps", std::to_string(trainer.optimiser().steps())}};
   write_safetensors(file, tensors, metadata);
 }
 
@@ -57,19 +59,22 @@ void load_trainer_state(Trainer& trainer, bool with_weights, const std::string& 
   const std::vector<Part> targets = parts(trainer, with_weights);
   const size_t expected = targets.size() * trainer.layout().entries.size();
   if (saved.tensors().size() != expected)
-    refuse_state(file, std::to_string(expected) + " tensors", std::to_string(saved.tensors().size()));
+    refuse_state(file, std::to_string(expected) + " tensors",
+                 std::to_string(saved.tensors().size()));
 
   // First look at everything, then change: a wrong file leaves the trainer as it was.
   for (const bool writing : {false, true})
     for (const Part& part : targets)
       for (const Parameter& p : trainer.layout().entries) {
         const auto found = saved.tensors().find(part.prefix + p.name);
-        if (found == saved.tensors().end()) refuse_state(file, part.prefix + p.name, "no such tensor");
+        if (found == saved.tensors().end())
+          refuse_state(file, part.prefix + p.name, "no such tensor");
         const TensorView& tensor = found->second;
         const std::vector<int64_t> shape{p.rows, p.cols};
         if (tensor.dtype != DType::kF32 || tensor.shape != shape)
           refuse_state(file,
-                       part.prefix + p.name + " as F32 " + std::to_string(p.rows) + " x " + std::to_string(p.cols),
+                       part.prefix + p.name + " as F32 " + std::to_string(p.rows) + " x " +
+                           std::to_string(p.cols),
                        "another shape or dtype");
         if (writing) tensor.to_float(part.values + p.offset);
       }

@@ -1,4 +1,5 @@
-// A sequence needs the rows before its last weighted token and no more: what follows predicts nothing.
+// A sequence needs the rows before its last weighted token and no more: what follows predicts
+// nothing.
 #include "train/sft_step.h"
 
 #include <cmath>
@@ -11,15 +12,18 @@ namespace {
 
 // Rows to compute: the index of the last token with a weight.
 int64_t rows_needed(const Model& model, const SftSequence& s) {
-  check(s.ids.size() == s.weights.size(), "RR_SHAPE_MISMATCH", "a sequence needs one weight per token",
-        std::to_string(s.ids.size()), std::to_string(s.weights.size()));
-  check(s.weights.empty() || s.weights[0] == 0, "RR_BAD_ARGUMENT", "nothing predicts a sequence's first token",
-        "weight 0", s.weights.empty() ? "" : std::to_string(s.weights[0]), "weight only the response");
+  check(s.ids.size() == s.weights.size(), "RR_SHAPE_MISMATCH",
+        "a sequence needs one weight per token", std::to_string(s.ids.size()),
+        std::to_string(s.weights.size()));
+  check(s.weights.empty() || s.weights[0] == 0, "RR_BAD_ARGUMENT",
+        "nothing predicts a sequence's first token", "weight 0",
+        s.weights.empty() ? "" : std::to_string(s.weights[0]), "weight only the response");
   check_sequence(model, s.ids, int64_t(s.ids.size()), "a sequence");
   int64_t last = 0;
   for (size_t t = 0; t < s.weights.size(); ++t) {
     if (!std::isfinite(s.weights[t]))
-      throw Error("RR_NON_FINITE", "a token's weight is not finite", "a finite weight", std::to_string(s.weights[t]));
+      throw Error("RR_NON_FINITE", "a token's weight is not finite", "a finite weight",
+                  std::to_string(s.weights[t]));
     if (s.weights[t] != 0) last = int64_t(t);
   }
   return last;
@@ -27,10 +31,12 @@ int64_t rows_needed(const Model& model, const SftSequence& s) {
 
 }  // namespace
 
-SftResult sft_step(const Context& plain_context, TrainingPass& pass, const std::vector<SftSequence>& sequences,
-                   double normaliser, float dropout, uint64_t dropout_seed, const Job& job) {
-  check(std::isfinite(normaliser) && normaliser > 0, "RR_BAD_ARGUMENT", "the normaliser must be positive", "> 0",
-        std::to_string(normaliser), "count the response tokens of the whole step");
+SftResult sft_step(const Context& plain_context, TrainingPass& pass,
+                   const std::vector<SftSequence>& sequences, double normaliser, float dropout,
+                   uint64_t dropout_seed, const Job& job) {
+  check(std::isfinite(normaliser) && normaliser > 0, "RR_BAD_ARGUMENT",
+        "the normaliser must be positive", "> 0", std::to_string(normaliser),
+        "count the response tokens of the whole step");
   const Context context = plain_context.polling(job);
   std::vector<int64_t> rows;
   for (const SftSequence& s : sequences) rows.push_back(rows_needed(pass.model, s));

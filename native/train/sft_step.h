@@ -5,7 +5,7 @@
 
 namespace reasonrec {
 
-SftResult sft_step(const Context&, TrainingPass&, const std::vector<SftSequence>&, double normaliser, float dropout,
-                   uint64_t dropout_seed, const Job&);
+SftResult sft_step(const Context&, TrainingPass&, const std::vector<SftSequence>&,
+                   double normaliser, float dropout, uint64_t dropout_seed, const Job&);
 
 }  // namespace reasonrec

@@ -1,6 +1,7 @@
-// Training of an adapter (alone, or stacked on a frozen one) or of every weight: supervised steps and
-// policy steps. A step is accumulate() calls, each split into micro-batches by token budget, and one
-// apply(). Normalisers are those of the whole step, so 1 x 8 and 8 x 1 give the same gradients.
+// Training of an adapter (alone, or stacked on a frozen one) or of every weight: supervised steps
+// and policy steps. A step is accumulate() calls, each split into micro-batches by token budget,
+// and one apply(). Normalisers are those of the whole step, so 1 x 8 and 8 x 1 give the same
+// gradients.
 #pragma once
 #include <memory>
 #include <string>
@@ -14,7 +15,8 @@
 
 namespace reasonrec {
 
-// A sequence of the supervised loss: sum_t weight[t] * NLL(ids[t] | ids[0..t-1]). weight[0] must be 0.
+// A sequence of the supervised loss: sum_t weight[t] * NLL(ids[t] | ids[0..t-1]). weight[0] must be
+// 0.
 struct SftSequence {
   std::vector<int32_t> ids;
   std::vector<float> weights;
@@ -22,13 +24,14 @@ struct SftSequence {
 
 // A prompt and its sampled completions; the prompt is computed once for all of them.
 struct PolicyCompletion {
-  std::vector<int32_t> ids;       // after the prompt
-  std::vector<uint8_t> mask;      // 1: the token is trained
+  std::vector<int32_t> ids;         // after the prompt
+  std::vector<uint8_t> mask;        // 1: the token is trained
   std::vector<float> old_logprobs;  // one per token, or empty: on-policy, every ratio is 1
   float advantage = 0;
-  float sft_weight = 0;           // > 0: adds sft_weight * NLL of the tokens with sft_mask (all-fail help)
+  float sft_weight = 0;  // > 0: adds sft_weight * NLL of the tokens with sft_mask (all-fail help)
   std::vector<uint8_t> sft_mask;
-  int32_t trie_begin = -1;        // from here on tokens were chosen from the group's trie (renormalised log-probs)
+  int32_t trie_begin =
+      -1;  // from here on tokens were chosen from the group's trie (renormalised log-probs)
 };
 struct PolicyGroup {
   std::vector<int32_t> prompt;
@@ -52,25 +55,28 @@ struct PolicyResult {
   PolicyLossSums sums;
   double sft_loss = 0;
   int64_t rows = 0;
-  // logp under this trainer's policy and under the reference (empty where beta = 0), flat in the order of
-  // groups, completions, tokens; 0 where the mask is 0
+  // logp under this trainer's policy and under the reference (empty where beta = 0), flat in the
+  // order of groups, completions, tokens; 0 where the mask is 0
   std::vector<float> logprobs, reference_logprobs, entropies;
 };
 
-// An accumulate call that throws (a cancelled job, bad input) drops the gradients of the whole step.
+// An accumulate call that throws (a cancelled job, bad input) drops the gradients of the whole
+// step.
 class Trainer {
  public:
   // adapter null: full-parameter mode (model becomes trainable). frozen may be null.
-  // reference: what KL is measured against: {frozen, nullptr}, {a frozen copy, nullptr}, or {} for the base.
+  // reference: what KL is measured against: {frozen, nullptr}, {a frozen copy, nullptr}, or {} for
+  // the base.
   Trainer(const Context&, Model&, const Adapter* frozen, Adapter* adapter, const TrainOptions&);
 
-  SftResult accumulate_sft(const Context&, const std::vector<SftSequence>&, double normaliser, float dropout,
-                           uint64_t dropout_seed, const Job&);
-  // weights: aggregation weight of each completion's tokens (aggregation_weights over the whole step).
-  // gradients = false: only log-probs (scoring). reference ignored where beta = 0.
-  PolicyResult accumulate_policy(const Context&, const std::vector<PolicyGroup>&, const PolicyLossConfig&,
-                                 const std::vector<double>& weights, float temperature, const AdapterStack& reference,
-                                 bool gradients, const Job&);
+  SftResult accumulate_sft(const Context&, const std::vector<SftSequence>&, double normaliser,
+                           float dropout, uint64_t dropout_seed, const Job&);
+  // weights: aggregation weight of each completion's tokens (aggregation_weights over the whole
+  // step). gradients = false: only log-probs (scoring). reference ignored where beta = 0.
+  PolicyResult accumulate_policy(const Context&, const std::vector<PolicyGroup>&,
+                                 const PolicyLossConfig&, const std::vector<double>& weights,
+                                 float temperature, const AdapterStack& reference, bool gradients,
+                                 const Job&);
   // Gradient norm before clipping; NaN or inf: nothing changed. Gradients are zero afterwards.
   double apply(const Context&, const OptimiserStep&);
   void drop_gradients();

@@ -1,6 +1,7 @@
-// What supervised and policy steps share: the trainer's gradients and scratch, and the head over the
-// rows that carry loss. A head row may use any hidden row, also one that others use (a prompt's last
-// row predicts the first token of every completion); its gradient is scattered back in the same order.
+// What supervised and policy steps share: the trainer's gradients and scratch, and the head over
+// the rows that carry loss. A head row may use any hidden row, also one that others use (a prompt's
+// last row predicts the first token of every completion); its gradient is scattered back in the
+// same order.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -36,9 +37,10 @@ struct TrainingPass {
   const Adapter* frozen;
   Adapter* adapter;  // null: full-parameter mode
   TrainOptions options;
-  Buffer gradients;       // flat, like the layout
-  Buffer head_gradient;   // (V, H), full-parameter mode with a tied head only: apart from the embedding's
-                          // until the step ends, so that both sums keep their order across micro-batches
+  Buffer gradients;      // flat, like the layout
+  Buffer head_gradient;  // (V, H), full-parameter mode with a tied head only: apart from the
+                         // embedding's until the step ends, so that both sums keep their order
+                         // across micro-batches
   int64_t step_rows = 0;  // computed since the last apply(): keeps dropout masks apart
   Activations saved;
   Buffer hidden, dhidden, dhead_rows;
@@ -56,6 +58,7 @@ struct TrainingPass {
 };
 
 // Throws RR_TOKEN_OUT_OF_RANGE, RR_PROMPT_TOO_LONG.
-void check_sequence(const Model&, const std::vector<int32_t>& ids, int64_t length, const char* what);
+void check_sequence(const Model&, const std::vector<int32_t>& ids, int64_t length,
+                    const char* what);
 
 }  // namespace reasonrec

@@ -1,5 +1,6 @@
 // Decoding a tiny policy: a sample's tokens and log-probs are a function of its own request alone;
-// sampled log-probs have the bits of the trained ones; candidates score as a plain re-encoding does.
+// sampled log-probs have the bits of the trained ones; candidates score as a plain re-encoding
+// does.
 #include "core/check.h"
 #include "tiny_policy.h"
 
@@ -8,30 +9,33 @@ namespace {
 
 using Samples = std::vector<std::vector<SampleResult>>;
 
-Samples decode(const TinyPolicy& p, const std::vector<GroupRequest>& groups, const std::vector<ScriptStep>& script,
-               const DecodeOptions& options = {}) {
+Samples decode(const TinyPolicy& p, const std::vector<GroupRequest>& groups,
+               const std::vector<ScriptStep>& script, const DecodeOptions& options = {}) {
   return generate(p.context, *p.model, p.stack(), groups, script, options, nullptr, {});
 }
 
-std::vector<std::vector<float>> encode(const TinyPolicy& p, const std::vector<std::vector<int32_t>>& sequences,
+std::vector<std::vector<float>> encode(const TinyPolicy& p,
+                                       const std::vector<std::vector<int32_t>>& sequences,
                                        std::vector<std::vector<float>>* entropies = nullptr,
                                        std::vector<std::vector<float>>* logits = nullptr) {
   return sequence_logprobs(p.context, *p.model, p.stack(), sequences, entropies, logits, {});
 }
 
-void expect_same_samples(const std::vector<SampleResult>& got, const std::vector<SampleResult>& want,
-                         const std::string& what) {
+void expect_same_samples(const std::vector<SampleResult>& got,
+                         const std::vector<SampleResult>& want, const std::string& what) {
   expect(got.size() == want.size(), what + ": samples");
   for (size_t i = 0; i < got.size(); ++i) {
     const SampleResult &a = got[i], &b = want[i];
     const std::string who = what + ", sample " + std::to_string(i);
-    expect(a.tokens == b.tokens && a.kinds == b.kinds && a.finishes == b.finishes && a.choice == b.choice,
+    expect(a.tokens == b.tokens && a.kinds == b.kinds && a.finishes == b.finishes &&
+               a.choice == b.choice,
            who + ": tokens");
     const int64_t n = int64_t(a.tokens.size()), c = int64_t(b.candidate_joint.size());
     expect_same_bits(a.logprobs.data(), b.logprobs.data(), n, who + ": log-probs");
     expect_same_bits(a.entropies.data(), b.entropies.data(), n, who + ": entropies");
     expect_same_bits(a.candidate_joint.data(), b.candidate_joint.data(), c, who + ": candidates");
-    expect_same_bits(a.candidate_mean.data(), b.candidate_mean.data(), c, who + ": candidate means");
+    expect_same_bits(a.candidate_mean.data(), b.candidate_mean.data(), c,
+                     who + ": candidate means");
   }
 }
 
@@ -57,9 +61,11 @@ std::vector<GroupRequest> edge_groups(const TinyPolicy& policy, bool trie) {
   const auto titles = trie ? std::make_shared<const Trie>(tiny_titles()) : nullptr;
   Random random(77);
   std::vector<GroupRequest> groups;
-  for (const int64_t length : {panel - 1, panel, panel + 1, 2 * panel - 1, 2 * panel, 2 * panel + 1})
+  for (const int64_t length :
+       {panel - 1, panel, panel + 1, 2 * panel - 1, 2 * panel, 2 * panel + 1})
     for (const int samples : {1, 3, 8})
-      groups.push_back(tiny_group(random, policy.config, length, samples, 1000 * groups.size(), titles));
+      groups.push_back(
+          tiny_group(random, policy.config, length, samples, 1000 * groups.size(), titles));
   return groups;
 }
 
@@ -69,8 +75,10 @@ std::vector<ScriptStep> edge_script(const Setting& s) {
   for (int32_t id = 0; id < 60; ++id) script[0].stop_tokens.push_back(id * 10);
   script[0].stop_token_ends_sample = false;
   script.push_back(given_step({3, 17, 4}));
-  if (s.trie) script.push_back(choose_step(s.temperature));
-  else script.push_back(free_step(3, s.temperature));
+  if (s.trie)
+    script.push_back(choose_step(s.temperature));
+  else
+    script.push_back(free_step(3, s.temperature));
   return script;
 }
 
@@ -86,7 +94,8 @@ RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever s
         const TinyPolicy& p = rows == 2 ? single : policy;
         const Samples again = decode(p, groups, script, {9, rows, s.share});
         for (size_t g = 0; g < groups.size(); ++g)
-          expect_same_samples(again[g], samples[g], what + ", " + std::to_string(rows) + " live rows");
+          expect_same_samples(again[g], samples[g],
+                              what + ", " + std::to_string(rows) + " live rows");
       }
       std::vector<PolicyGroup> batch;
       std::vector<float> logprobs, entropies;
@@ -102,12 +111,17 @@ RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever s
       PolicyLossConfig loss;
       loss.beta = 0.1f;
       for (const bool gradients : {false, true}) {
-        Trainer trainer(policy.context, *policy.model, nullptr, policy.adapter.get(), {200, false, s.share});
-        const PolicyResult r = trainer.accumulate_policy(policy.context, batch, loss, token_mean_weights(batch),
-                                                         s.temperature, policy.stack(), gradients, {});
-        expect_same_bits(r.logprobs.data(), logprobs.data(), int64_t(logprobs.size()), what + ": trained log-probs");
-        expect_same_bits(r.entropies.data(), entropies.data(), int64_t(entropies.size()), what + ": trained entropies");
-        expect(r.sums.max_abs_log_ratio == 0 && r.sums.ratio_sum == double(r.sums.tokens), "ratio 1, exactly");
+        Trainer trainer(policy.context, *policy.model, nullptr, policy.adapter.get(),
+                        {200, false, s.share});
+        const PolicyResult r =
+            trainer.accumulate_policy(policy.context, batch, loss, token_mean_weights(batch),
+                                      s.temperature, policy.stack(), gradients, {});
+        expect_same_bits(r.logprobs.data(), logprobs.data(), int64_t(logprobs.size()),
+                         what + ": trained log-probs");
+        expect_same_bits(r.entropies.data(), entropies.data(), int64_t(entropies.size()),
+                         what + ": trained entropies");
+        expect(r.sums.max_abs_log_ratio == 0 && r.sums.ratio_sum == double(r.sums.tokens),
+               "ratio 1, exactly");
         expect(r.sums.kl_sum == 0, "KL against itself is 0, exactly");
       }
     }
@@ -123,9 +137,11 @@ RR_TEST("decode: shared and unshared prefixes agree to 1e-5") {
     std::vector<PolicyGroup> batch;
     for (size_t g = 0; g < groups.size(); ++g) batch.push_back(policy_group(groups[g], shared[g]));
     Trainer with(policy.context, *policy.model, nullptr, policy.adapter.get(), {4096, false, true});
-    Trainer without(policy.context, *policy.model, nullptr, policy.adapter.get(), {4096, false, false});
+    Trainer without(policy.context, *policy.model, nullptr, policy.adapter.get(),
+                    {4096, false, false});
     const auto run = [&](Trainer& t) {
-      return t.accumulate_policy(policy.context, batch, {}, token_mean_weights(batch), 1, {}, true, {});
+      return t.accumulate_policy(policy.context, batch, {}, token_mean_weights(batch), 1, {}, true,
+                                 {});
     };
     const PolicyResult a = run(with), b = run(without);
     const std::vector<double> want = to_double(b.logprobs);
@@ -136,9 +152,11 @@ RR_TEST("decode: shared and unshared prefixes agree to 1e-5") {
       square += std::pow(double(without.gradients()[i]), 2);
       distance += std::pow(double(with.gradients()[i]) - double(without.gradients()[i]), 2);
     }
-    expect(distance <= 1e-10 * square, "gradients, relative " + std::to_string(std::sqrt(distance / square)));
+    expect(distance <= 1e-10 * square,
+           "gradients, relative " + std::to_string(std::sqrt(distance / square)));
     int64_t saved = 0;
-    for (const PolicyGroup& g : batch) saved += int64_t((g.completions.size() - 1) * g.prompt.size());
+    for (const PolicyGroup& g : batch)
+      saved += int64_t((g.completions.size() - 1) * g.prompt.size());
     expect(b.rows - a.rows == saved, "a shared prefix is computed once");
   }
 }
@@ -162,8 +180,10 @@ RR_TEST("decode: log-probs are those of plain re-encoding at temperature 1") {
       double sum = 0, weighted = 0;
       const float* row = logits[i].data() + int64_t(t) * policy.config.vocab;
       for (int64_t v = 0; v < policy.config.vocab; ++v) sum += std::exp(double(row[v]));
-      for (int64_t v = 0; v < policy.config.vocab; ++v) weighted += double(row[v]) * std::exp(double(row[v])) / sum;
-      const double want[2] = {double(row[sequences[i][t + 1]]) - std::log(sum), std::log(sum) - weighted};
+      for (int64_t v = 0; v < policy.config.vocab; ++v)
+        weighted += double(row[v]) * std::exp(double(row[v])) / sum;
+      const double want[2] = {double(row[sequences[i][t + 1]]) - std::log(sum),
+                              std::log(sum) - weighted};
       const float got[2] = {logprobs[i][t], entropies[i][t]};
       expect_close(got, want, 2, 3e-6, 3e-6, "log-prob and entropy from logits");
     }
@@ -176,15 +196,18 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
       TinyPolicy policy(*kernels);
       Random random(8);
       std::vector<GroupRequest> groups;
-      for (const int64_t length : {5, 16, 33}) groups.push_back(tiny_group(random, policy.config, length, 3, 7));
+      for (const int64_t length : {5, 16, 33})
+        groups.push_back(tiny_group(random, policy.config, length, 3, 7));
       for (GroupRequest& g : groups) {
         g.candidates = tiny_titles();
-        for (int i = 0; i < 130; ++i) g.candidates.push_back(random_ids(random, policy.config, 1 + random.integer(12)));
+        for (int i = 0; i < 130; ++i)
+          g.candidates.push_back(random_ids(random, policy.config, 1 + random.integer(12)));
         g.samples[1].given = {4, 4, 9};  // one row enters with tokens of its own
       }
       std::vector<ScriptStep> thinking = {free_step(6), given_step({3, 17})};
       for (int32_t id = 0; id < 60; ++id) thinking[0].stop_tokens.push_back(id * 10);
-      for (const auto& script : {thinking, std::vector<ScriptStep>{}, std::vector<ScriptStep>{free_step(5)}}) {
+      for (const auto& script :
+           {thinking, std::vector<ScriptStep>{}, std::vector<ScriptStep>{free_step(5)}}) {
         const Samples samples = decode(policy, groups, script, {4, 64, share});
         const Samples slow = decode(policy, groups, script, {4, 1, share});
         for (size_t g = 0; g < groups.size(); ++g) {
@@ -203,8 +226,10 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
               for (size_t t = before.size() - 1; t < plain[c].size(); ++t) joint += plain[c][t];
               const double n = double(groups[g].candidates[c].size());
               // sums of up to 12 log-probs, each fp32 in another order of its products
-              expect(std::fabs(s.candidate_joint[c] - joint) <= 1e-4, "joint of candidate " + std::to_string(c));
-              expect(std::fabs(s.candidate_mean[c] - joint / n) <= 1e-4, "mean of candidate " + std::to_string(c));
+              expect(std::fabs(s.candidate_joint[c] - joint) <= 1e-4,
+                     "joint of candidate " + std::to_string(c));
+              expect(std::fabs(s.candidate_mean[c] - joint / n) <= 1e-4,
+                     "mean of candidate " + std::to_string(c));
             }
           }
         }
@@ -233,12 +258,15 @@ RR_TEST("decode: a trie reaches every title and nothing else, and its probabilit
     const double p = std::exp(logprob[i]);
     total += p;
     // five standard deviations of a count of 300 draws
-    expect(std::fabs(count[i] - 300 * p) <= 5 * std::sqrt(300 * p * (1 - p)), "frequency of title " + std::to_string(i));
+    expect(std::fabs(count[i] - 300 * p) <= 5 * std::sqrt(300 * p * (1 - p)),
+           "frequency of title " + std::to_string(i));
   }
   expect(std::fabs(total - 1) < 1e-5, "probabilities of all titles add up to 1");
 }
 
-RR_TEST("decode: greedy takes the largest logit, and a sample does not depend on its place in the group") {
+RR_TEST(
+    "decode: greedy takes the largest logit, and a sample does not depend on its place in the "
+    "group") {
   TinyPolicy policy(select_cpu_kernels());
   Random random(14);
   auto group = tiny_group(random, policy.config, 10, 1, 0);
@@ -271,7 +299,8 @@ RR_TEST("decode: progress, cancellation and refusals") {
   };
   run(group, {free_step(8)});
   expect(words[1] == 5 && words[2] == 5 && words[3] == 40, "progress counts samples and tokens");
-  const auto expect_code = [&](const std::string& code, const GroupRequest& g, const std::vector<ScriptStep>& script) {
+  const auto expect_code = [&](const std::string& code, const GroupRequest& g,
+                               const std::vector<ScriptStep>& script) {
     try {
       run(g, script);
     } catch (const Error& e) {

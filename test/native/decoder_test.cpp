@@ -1,6 +1,6 @@
 // The whole decoder: log-probs and every gradient against an fp64 decoder and its central
-// differences; and the identities between the ways of running the same tokens (packed or alone, saved
-// or recomputed, shared or unshared prefix, cached or at once, one thread or two).
+// differences; and the identities between the ways of running the same tokens (packed or alone,
+// saved or recomputed, shared or unshared prefix, cached or at once, one thread or two).
 #include "tiny_decoder.h"
 
 #include "reference_decoder.h"
@@ -10,7 +10,8 @@ namespace {
 
 const std::vector<int64_t> kLengths = {9, 1, 5, 17};
 
-Example packed(Random& random, const ModelConfig& config, const std::vector<int64_t>& lengths = kLengths) {
+Example packed(Random& random, const ModelConfig& config,
+               const std::vector<int64_t>& lengths = kLengths) {
   Example e;
   for (const int64_t n : lengths) append(e, random_ids(random, config, n), random.normals(n));
   return e;
@@ -46,12 +47,12 @@ double largest(const float* x, int64_t n) {
 }
 
 // Some entries of every tensor against central differences of `loss`. The differences are exact to
-// about 1e-9; what is left is fp32 rounding of the engine, which is relative to the terms a gradient
-// sums up and not to the sum: 3e-5 of the tensor's largest gradient, or of a hundredth of the largest
-// of all where a tensor's own gradient cancels (k_proj.bias).
+// about 1e-9; what is left is fp32 rounding of the engine, which is relative to the terms a
+// gradient sums up and not to the sum: 3e-5 of the tensor's largest gradient, or of a hundredth of
+// the largest of all where a tensor's own gradient cancels (k_proj.bias).
 template <class Loss>
-void check_gradients(const std::string& what, const ParameterLayout& layout, const float* gradients, Tensors& values,
-                     Random& random, Loss loss) {
+void check_gradients(const std::string& what, const ParameterLayout& layout, const float* gradients,
+                     Tensors& values, Random& random, Loss loss) {
   const double overall = largest(gradients, layout.total);
   for (const Parameter& p : layout.entries) {
     const float* g = gradients + p.offset;
@@ -59,7 +60,8 @@ void check_gradients(const std::string& what, const ParameterLayout& layout, con
     for (int sample = 0; sample < 4; ++sample) {
       const int64_t i = random.integer(p.size());
       const double want = central_difference(loss, values.at(p.name), size_t(i));
-      expect_close(g + i, &want, 1, tolerance, 0, what + ", d loss / d " + p.name + "[" + std::to_string(i) + "]");
+      expect_close(g + i, &want, 1, tolerance, 0,
+                   what + ", d loss / d " + p.name + "[" + std::to_string(i) + "]");
     }
   }
 }
@@ -83,11 +85,13 @@ void check_family(const Kernels& kernels, const Family& family) {
   for (const Example& one : apart(example)) {
     const Doubles want = reference.logprobs(one.batch.ids);
     // 1e-5: forty rounded operations deep at log-probs of about 5
-    expect_close(pass.logprobs.data() + row, want.data(), int64_t(want.size()), 1e-5, 2e-6, what + ", log-probs");
+    expect_close(pass.logprobs.data() + row, want.data(), int64_t(want.size()), 1e-5, 2e-6,
+                 what + ", log-probs");
     row += one.batch.rows();
   }
   const auto loss = [&] { return reference_loss(reference, example); };
-  check_gradients(what, trained->layout(), pass.adapter.data(), reference.adapters[1].tensors, random, loss);
+  check_gradients(what, trained->layout(), pass.adapter.data(), reference.adapters[1].tensors,
+                  random, loss);
   pass.join_head(*model);
   check_gradients(what, model->layout(), pass.model.data(), reference.tensors, random, loss);
 }
@@ -117,17 +121,20 @@ RR_TEST("decoder: dropout masks the adapters' input in forward and backward") {
   for (int64_t stream = 0; stream < config.layers * 4; ++stream) {
     const int64_t width = widths[stream % 4];
     masks.emplace_back(size_t(t * width), 1.0f);
-    context.context.kernels->dropout(context, masks.back().data(), masks.back().data(), options.first_row * width,
-                                     t * width, options.dropout, options.dropout_seed, uint64_t(stream));
+    context.context.kernels->dropout(context, masks.back().data(), masks.back().data(),
+                                     options.first_row * width, t * width, options.dropout,
+                                     options.dropout_seed, uint64_t(stream));
   }
   ReferenceDecoder reference{
-      config, tensors_of(model->layout(), model->values()), {ReferenceAdapter(*trained)}, [&](int stream, int64_t i) {
-        return double(masks[size_t(stream)][size_t(i)]);
-      }};
+      config,
+      tensors_of(model->layout(), model->values()),
+      {ReferenceAdapter(*trained)},
+      [&](int stream, int64_t i) { return double(masks[size_t(stream)][size_t(i)]); }};
   const Doubles want = reference.logprobs(example.batch.ids);
   expect_close(pass.logprobs.data(), want.data(), t - 1, 1e-5, 2e-6, "log-probs with dropout");
   const auto loss = [&] { return reference_loss(reference, example); };
-  check_gradients("dropout", trained->layout(), pass.adapter.data(), reference.adapters[0].tensors, random, loss);
+  check_gradients("dropout", trained->layout(), pass.adapter.data(), reference.adapters[0].tensors,
+                  random, loss);
   pass.join_head(*model);
   check_gradients("dropout", model->layout(), pass.model.data(), reference.tensors, random, loss);
 }
@@ -138,7 +145,8 @@ struct Setup {
   std::unique_ptr<Model> model;
   std::unique_ptr<Adapter> frozen, trained;
   AdapterStack stack;
-  Setup(const Kernels& kernels, const ModelConfig& c, int threads = 2) : context(kernels, threads), config(c) {
+  Setup(const Kernels& kernels, const ModelConfig& c, int threads = 2)
+      : context(kernels, threads), config(c) {
     model = tiny_model(context, config, 31);
     frozen = tiny_adapter(context, config, 3, 32);
     trained = tiny_adapter(context, config, 5, 33);
@@ -150,11 +158,16 @@ void expect_same_pass(const Pass& got, const Pass& want, const std::string& what
   expect(got.logprobs.size() == want.logprobs.size() && got.adapter.size() == want.adapter.size() &&
              got.model.size() == want.model.size() && got.head.size() == want.head.size(),
          what + ": sizes differ");
-  expect_same_bits(got.logprobs.data(), want.logprobs.data(), int64_t(want.logprobs.size()), what + ", log-probs");
-  expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()), what + ", hidden");
-  expect_same_bits(got.adapter.data(), want.adapter.data(), int64_t(want.adapter.size()), what + ", adapter gradient");
-  expect_same_bits(got.head.data(), want.head.data(), int64_t(want.head.size()), what + ", head gradient");
-  expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()), what + ", model gradient");
+  expect_same_bits(got.logprobs.data(), want.logprobs.data(), int64_t(want.logprobs.size()),
+                   what + ", log-probs");
+  expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()),
+                   what + ", hidden");
+  expect_same_bits(got.adapter.data(), want.adapter.data(), int64_t(want.adapter.size()),
+                   what + ", adapter gradient");
+  expect_same_bits(got.head.data(), want.head.data(), int64_t(want.head.size()),
+                   what + ", head gradient");
+  expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()),
+                   what + ", model gradient");
 }
 
 RR_TEST("decoder: packed sequences have the bits of sequences alone") {
@@ -214,7 +227,8 @@ RR_TEST("decoder: an adapter's gradient has the same bits whether or not the bas
   PassOptions options;
   options.model_gradients = false;
   alone.run(s.context, *s.model, s.stack, example, options);
-  expect_same_bits(alone.adapter.data(), both.adapter.data(), int64_t(both.adapter.size()), "adapter gradient");
+  expect_same_bits(alone.adapter.data(), both.adapter.data(), int64_t(both.adapter.size()),
+                   "adapter gradient");
 }
 
 // Two completions and, under the first, two continuations; each child begins with the token its
@@ -254,7 +268,8 @@ RR_TEST("decoder: a prefix shared by a tree of segments equals copies of it") {
       shared.run(s.context, *s.model, s.stack, tree);
       unshared.run(s.context, *s.model, s.stack, copies);
       // 1e-5: the softmax's sum runs over differently cut key tiles
-      const auto same = [&](const std::vector<float>& a, const std::vector<float>& b, const char* of) {
+      const auto same = [&](const std::vector<float>& a, const std::vector<float>& b,
+                            const char* of) {
         const Doubles want = to_double(b);
         expect_close(a.data(), want.data(), int64_t(want.size()),
                      1e-5 * std::max(1.0, largest(b.data(), int64_t(b.size()))), 1e-5,
@@ -267,7 +282,8 @@ RR_TEST("decoder: a prefix shared by a tree of segments equals copies of it") {
       const auto rows = [&](int64_t tree_row, int64_t copy_row, int64_t n) {
         const int64_t h = s.config.hidden;
         same({shared.hidden.begin() + tree_row * h, shared.hidden.begin() + (tree_row + n) * h},
-             {unshared.hidden.begin() + copy_row * h, unshared.hidden.begin() + (copy_row + n) * h}, "hidden");
+             {unshared.hidden.begin() + copy_row * h, unshared.hidden.begin() + (copy_row + n) * h},
+             "hidden");
       };
       rows(0, 0, 25);         // prompt, first
       rows(25, 29 + 18, 12);  // second
@@ -281,7 +297,8 @@ RR_TEST("decoder: two stacked adapters act like their concatenation") {
   const auto attention_only = tiny_adapter(s.context, s.config, 4, 39, 0, 0x0b);
   const auto joined = Adapter::concatenate(s.config, *attention_only, *s.trained);
   joined->refresh(s.context);
-  expect(joined->config().rank == 9 && joined->config().scale() == 1, "rank and scale of the concatenation");
+  expect(joined->config().rank == 9 && joined->config().scale() == 1,
+         "rank and scale of the concatenation");
   Random random(40);
   const Example example = packed(random, s.config);
   Pass stacked, one;
@@ -291,7 +308,8 @@ RR_TEST("decoder: two stacked adapters act like their concatenation") {
   // 1e-5: s is multiplied into B instead of A
   expect_close(one.logprobs.data(), want.data(), example.batch.rows(), 1e-5, 1e-5, "log-probs");
   const Doubles model_gradient = to_double(stacked.model);
-  expect_close(one.model.data(), model_gradient.data(), int64_t(model_gradient.size()), 1e-4, 1e-5, "model gradient");
+  expect_close(one.model.data(), model_gradient.data(), int64_t(model_gradient.size()), 1e-4, 1e-5,
+               "model gradient");
 }
 
 // Decoding: keys of earlier calls in long-lived blocks, rows in any split.
@@ -300,7 +318,8 @@ RR_TEST("decoder: keys cached over several calls give the bits of one call") {
     for (const Family& family : families()) {
       Setup s(*kernels, family.config);
       Random random(41);
-      const auto prompt = random_ids(random, s.config, 19), completion = random_ids(random, s.config, 21);
+      const auto prompt = random_ids(random, s.config, 19),
+                 completion = random_ids(random, s.config, 21);
       Example tree;
       append(tree, prompt, std::vector<float>(19));
       append(tree, completion, std::vector<float>(21), 0, 19);
@@ -322,9 +341,10 @@ RR_TEST("decoder: keys cached over several calls give the bits of one call") {
       for (const auto& [count, in_prompt] : std::vector<std::pair<int64_t, bool>>{
                {16, true}, {3, true}, {1, false}, {1, false}, {17, false}, {2, false}}) {
         Batch batch;
-        batch.append(prompt.data() + past_prompt, in_prompt ? count : 0, -1, int32_t(past_prompt), past_prompt);
-        batch.append(completion.data() + past_completion, in_prompt ? 0 : count, 0, int32_t(19 + past_completion),
-                     past_completion);
+        batch.append(prompt.data() + past_prompt, in_prompt ? count : 0, -1, int32_t(past_prompt),
+                     past_prompt);
+        batch.append(completion.data() + past_completion, in_prompt ? 0 : count, 0,
+                     int32_t(19 + past_completion), past_completion);
         std::vector<float> hidden = nans(count * h);
         decoder_forward(s.context, *s.model, s.stack, batch, blocks, hidden.data(), nullptr);
         expect_same_bits(hidden.data(), at_once.hidden.data() + row * h, count * h,
@@ -340,7 +360,8 @@ void expect_error(const char* code, const std::string& what, Call call) {
   try {
     call();
   } catch (const Error& error) {
-    expect(error.code == code, what + ": expected " + code + ", got " + error.code + " (" + error.what() + ")");
+    expect(error.code == code,
+           what + ": expected " + code + ", got " + error.code + " (" + error.what() + ")");
     return;
   }
   throw Failure{what + ": expected " + code + ", nothing was thrown"};
@@ -356,11 +377,14 @@ RR_TEST("decoder: a batch that would index out of bounds is refused") {
     decoder_forward_train(s.context, *s.model, stack, batch, hidden.data(), saved);
   };
   forward(40, 63, s.stack);
-  expect_error("RR_TOKEN_OUT_OF_RANGE", "a token beyond the vocabulary", [&] { forward(41, 0, s.stack); });
+  expect_error("RR_TOKEN_OUT_OF_RANGE", "a token beyond the vocabulary",
+               [&] { forward(41, 0, s.stack); });
   expect_error("RR_TOKEN_OUT_OF_RANGE", "a negative token", [&] { forward(-1, 0, s.stack); });
-  expect_error("RR_PROMPT_TOO_LONG", "a position beyond the last", [&] { forward(0, 64, s.stack); });
+  expect_error("RR_PROMPT_TOO_LONG", "a position beyond the last",
+               [&] { forward(0, 64, s.stack); });
   const auto other = tiny_adapter(s.context, families().back().config, 4, 42);
-  expect_error("RR_SHAPE_MISMATCH", "another model's adapter", [&] { forward(0, 0, {other.get(), nullptr}); });
+  expect_error("RR_SHAPE_MISMATCH", "another model's adapter",
+               [&] { forward(0, 0, {other.get(), nullptr}); });
   expect_error("RR_SHAPE_MISMATCH", "a concatenation across models",
                [&] { Adapter::concatenate(s.config, *s.trained, *other); });
   const auto forward_only = Model::random(s.context, s.config, 1, 0.1f);
@@ -370,7 +394,8 @@ RR_TEST("decoder: a batch that would index out of bounds is refused") {
   });
   const auto unpacked = tiny_adapter(s.context, s.config, 4, 43);
   unpacked->initialise(1);
-  expect_error("RR_ADAPTER_NOT_READY", "an adapter not refreshed", [&] { forward(0, 0, {unpacked.get(), nullptr}); });
+  expect_error("RR_ADAPTER_NOT_READY", "an adapter not refreshed",
+               [&] { forward(0, 0, {unpacked.get(), nullptr}); });
 }
 
 }  // namespace

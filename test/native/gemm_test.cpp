@@ -11,12 +11,19 @@ struct Product {
   int64_t m, n, k;
   std::vector<float> a, b, bias;
   Product(Random& random, int64_t m_, int64_t n_, int64_t k_)
-      : m(m_), n(n_), k(k_), a(random.normals(m * k)), b(random.normals(k * n)), bias(random.normals(n)) {}
+      : m(m_),
+        n(n_),
+        k(k_),
+        a(random.normals(m * k)),
+        b(random.normals(k * n)),
+        bias(random.normals(n)) {}
   std::vector<double> reference(GemmStart start, const std::vector<float>& c) const {
     std::vector<double> out(size_t(m * n), 0.0);
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        double sum = start == GemmStart::kZero ? 0 : start == GemmStart::kBias ? bias[j] : c[i * n + j];
+        double sum = start == GemmStart::kZero   ? 0
+                     : start == GemmStart::kBias ? bias[j]
+                                                 : c[i * n + j];
         for (int64_t kk = 0; kk < k; ++kk) sum += double(a[i * k + kk]) * double(b[kk * n + j]);
         out[i * n + j] = sum;
       }
@@ -26,7 +33,8 @@ struct Product {
 
 std::vector<int64_t> edges(int64_t t) { return {1, t - 1, t, t + 1}; }
 
-// fp32 sums of k products of unit normals: error about sqrt(k) 2^-24 per unit of |sum| ~ sqrt(k); 4x for slack.
+// fp32 sums of k products of unit normals: error about sqrt(k) 2^-24 per unit of |sum| ~ sqrt(k);
+// 4x for slack.
 double tolerance(int64_t k) { return 4 * 6e-8 * double(k + 8); }
 
 void check_product(const Kernels& kernels, Random& random, int64_t m, int64_t n, int64_t k) {
@@ -34,8 +42,8 @@ void check_product(const Kernels& kernels, Random& random, int64_t m, int64_t n,
   const Product p(random, m, n, k);
   const PackedMatrix b(ctx, p.b.data(), k, n, n, 1);
   const GemmTerm term{p.a.data(), k, 1, b.panels, k};
-  const std::string what = std::string(kernels.name) + " M " + std::to_string(m) + " N " + std::to_string(n) + " K " +
-                           std::to_string(k);
+  const std::string what = std::string(kernels.name) + " M " + std::to_string(m) + " N " +
+                           std::to_string(n) + " K " + std::to_string(k);
   for (const GemmStart start : {GemmStart::kZero, GemmStart::kBias, GemmStart::kAccumulate}) {
     std::vector<float> c = start == GemmStart::kAccumulate ? random.normals(m * n) : nans(m * n);
     const std::vector<double> want = p.reference(start, c);
@@ -51,7 +59,8 @@ RR_TEST("gemm: every instruction set against fp64 at tile edges") {
   for (const Kernels* kernels : cpu_kernels()) {
     for (const int64_t m : {1, 2, 3, 4, 5, 11, 12, 13, 25, 127})
       for (const int64_t n : edges(kernels->panel)) check_product(*kernels, random, m, n, 37);
-    for (const int64_t n : {int64_t(kernels->panel * 4 - 1), int64_t(kernels->panel * 8 + 1), int64_t(211)})
+    for (const int64_t n :
+         {int64_t(kernels->panel * 4 - 1), int64_t(kernels->panel * 8 + 1), int64_t(211)})
       for (const int64_t m : {1, 2, 3, 7, 121}) check_product(*kernels, random, m, n, 61);
     for (const int64_t k : {1, 511, 512, 513, 1031}) check_product(*kernels, random, 14, 67, k);
   }
@@ -90,15 +99,18 @@ RR_TEST("gemm: a row's bits do not depend on M, threads or the layout of A") {
       std::vector<float> part = nans(m * n);
       for (int64_t row = 0; row < m; row += rows) {
         const GemmTerm some{p.a.data() + row * k, k, 1, b.panels, k};
-        kernels->gemm(three, part.data() + row * n, n, std::min(rows, m - row), n, &some, 1, GemmStart::kBias,
-                      p.bias.data());
+        kernels->gemm(three, part.data() + row * n, n, std::min(rows, m - row), n, &some, 1,
+                      GemmStart::kBias, p.bias.data());
       }
-      expect_same_bits(part.data(), whole.data(), m * n, "rows " + std::to_string(rows) + " at a time");
+      expect_same_bits(part.data(), whole.data(), m * n,
+                       "rows " + std::to_string(rows) + " at a time");
     }
     std::vector<float> columns(size_t(m * k)), strided(size_t(m * k * 2));
     for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < k; ++j) columns[j * m + i] = strided[(j * m + i) * 2] = p.a[i * k + j];
-    const GemmTerm transposed{columns.data(), 1, m, b.panels, k}, general{strided.data(), 2, 2 * m, b.panels, k};
+      for (int64_t j = 0; j < k; ++j)
+        columns[j * m + i] = strided[(j * m + i) * 2] = p.a[i * k + j];
+    const GemmTerm transposed{columns.data(), 1, m, b.panels, k},
+        general{strided.data(), 2, 2 * m, b.panels, k};
     kernels->gemm(three, again.data(), n, m, n, &transposed, 1, GemmStart::kBias, p.bias.data());
     expect_same_bits(again.data(), whole.data(), m * n, "A column-major");
     kernels->gemm(three, again.data(), n, m, n, &general, 1, GemmStart::kBias, p.bias.data());
@@ -118,14 +130,16 @@ RR_TEST("gemm: terms are one sum along the concatenated K, and K ranges continue
     kernels->gemm(ctx, whole.data(), n, m, n, &all, 1, GemmStart::kZero, nullptr);
     Panels rest = b.panels;
     rest.data += cut * kernels->panel;
-    const GemmTerm terms[2] = {{p.a.data(), k, 1, b.panels, cut}, {p.a.data() + cut, k, 1, rest, k - cut}};
+    const GemmTerm terms[2] = {{p.a.data(), k, 1, b.panels, cut},
+                               {p.a.data() + cut, k, 1, rest, k - cut}};
     kernels->gemm(ctx, two.data(), n, m, n, terms, 2, GemmStart::kZero, nullptr);
     kernels->gemm(ctx, parts.data(), n, m, n, terms, 1, GemmStart::kZero, nullptr);
     kernels->gemm(ctx, parts.data(), n, m, n, terms + 1, 1, GemmStart::kAccumulate, nullptr);
     expect_same_bits(two.data(), whole.data(), m * n, "two terms");
     expect_same_bits(parts.data(), whole.data(), m * n, "two products, the second accumulating");
     kernels->gemm(ctx, parts.data(), n, m, n, nullptr, 0, GemmStart::kBias, p.bias.data());
-    for (int64_t i = 0; i < m; ++i) expect_same_bits(parts.data() + i * n, p.bias.data(), n, "no term: the bias");
+    for (int64_t i = 0; i < m; ++i)
+      expect_same_bits(parts.data() + i * n, p.bias.data(), n, "no term: the bias");
   }
 }
 
@@ -161,7 +175,8 @@ RR_TEST("thread pool: every task once, exceptions arrive, many small jobs") {
       expect(worker >= 0 && worker < 4, "worker");
       ++seen[size_t(task)];
     });
-    for (const int count : seen) expect(count == 1, "a task ran " + std::to_string(count) + " times");
+    for (const int count : seen)
+      expect(count == 1, "a task ran " + std::to_string(count) + " times");
   }
   bool caught = false;
   try {
@@ -181,7 +196,8 @@ RR_TEST("thread pool: every task once, exceptions arrive, many small jobs") {
 
 RR_TEST("registry: REASONREC_ISA picks kernels or is refused") {
   const auto& all = cpu_kernels();
-  expect(!all.empty() && std::string(all.front()->name) == "scalar", "scalar is always there, first");
+  expect(!all.empty() && std::string(all.front()->name) == "scalar",
+         "scalar is always there, first");
   const char* before = std::getenv("REASONREC_ISA");
   const std::string keep = before ? before : "";
   setenv("REASONREC_ISA", "scalar", 1);

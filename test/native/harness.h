@@ -35,8 +35,8 @@ struct Register {
 
 #define RR_TEST_JOIN2(a, b) a##b
 #define RR_TEST_JOIN(a, b) RR_TEST_JOIN2(a, b)
-#define RR_TEST_NAMED(name, function)                                       \
-  static void function();                                                   \
+#define RR_TEST_NAMED(name, function)                                            \
+  static void function();                                                        \
   static ::reasonrec::test::Register RR_TEST_JOIN(function, _r)(name, function); \
   static void function()
 #define RR_TEST(name) RR_TEST_NAMED(name, RR_TEST_JOIN(rr_test_, __LINE__))
@@ -51,8 +51,8 @@ void expect_same_bits(const float* got, const float* want, int64_t n, const std:
 // |got - want| <= absolute + relative * |want|; NaN never passes. Reports the worst element.
 void expect_close(const float* got, const double* want, int64_t n, double absolute, double relative,
                   const std::string& what);
-void expect_close(const double* got, const double* want, int64_t n, double absolute, double relative,
-                  const std::string& what);
+void expect_close(const double* got, const double* want, int64_t n, double absolute,
+                  double relative, const std::string& what);
 
 // Reproducible numbers; the seed is printed when a case fails.
 class Random {
@@ -87,7 +87,8 @@ struct TestContext {
 struct PackedMatrix {
   Buffer memory;
   Panels panels;
-  PackedMatrix(const Context&, const float* b, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride);
+  PackedMatrix(const Context&, const float* b, int64_t k, int64_t n, int64_t k_stride,
+               int64_t n_stride);
 };
 
 // d f / d x[i] by central differences of a double function, step h * max(1, |x[i]|).

@@ -1,7 +1,7 @@
 // The vocabulary head: log-probs, entropies and gradients against fp64, restricted rows, and the
 // identities between one row decoded and many rows trained.
-#include "harness.h"
 #include "ops/head_loss.h"
+#include "harness.h"
 
 namespace reasonrec::test {
 namespace {
@@ -41,13 +41,14 @@ struct Restriction {
 struct Forward {
   std::vector<float> logprob, entropy, lse;
 };
-Forward forward(const Context& ctx, const Head& head, const Panels& panels, AllowedTokens allowed, int64_t row = 0,
-                int64_t rows = -1) {
+Forward forward(const Context& ctx, const Head& head, const Panels& panels, AllowedTokens allowed,
+                int64_t row = 0, int64_t rows = -1) {
   HeadShape shape = head.shape;
   if (rows >= 0) shape.t = rows;
   Forward f{nans(shape.t), nans(shape.t), nans(shape.t)};
-  head_loss_forward(ctx, f.logprob.data(), f.entropy.data(), f.lse.data(), head.hidden.data() + row * shape.h, panels,
-                    head.targets.data() + row, allowed, shape);
+  head_loss_forward(ctx, f.logprob.data(), f.entropy.data(), f.lse.data(),
+                    head.hidden.data() + row * shape.h, panels, head.targets.data() + row, allowed,
+                    shape);
   return f;
 }
 
@@ -66,9 +67,11 @@ RR_TEST("head_loss: log-prob, entropy and lse against fp64, whole and restricted
           for (const AllowedTokens allowed : {AllowedTokens{}, some.view()}) {
             const Forward got = forward(ctx, head, panels.panels, allowed);
             std::vector<double> logprob(size_t(t), 0.0), entropy(logprob), lse(logprob);
-            reference::head_loss(logprob.data(), entropy.data(), lse.data(), to_double(head.hidden).data(),
-                                 to_double(head.weight).data(), head.targets.data(), allowed, head.shape);
-            // z has size ~ 10 and 33 products: a few 1e-6 absolute, which is what lse and log-prob inherit.
+            reference::head_loss(logprob.data(), entropy.data(), lse.data(),
+                                 to_double(head.hidden).data(), to_double(head.weight).data(),
+                                 head.targets.data(), allowed, head.shape);
+            // z has size ~ 10 and 33 products: a few 1e-6 absolute, which is what lse and log-prob
+            // inherit.
             expect_close(got.lse.data(), lse.data(), t, 6e-6, 1e-6, "lse");
             expect_close(got.logprob.data(), logprob.data(), t, 1e-5, 1e-6, "logprob");
             expect_close(got.entropy.data(), entropy.data(), t, 1e-5, 1e-5, "entropy");
@@ -84,7 +87,8 @@ RR_TEST("head_loss: a row's bits do not depend on the batch, the threads or the 
     const Head head(random, t, h, v, 1.25f);
     const PackedMatrix panels(one, head.weight.data(), h, v, 1, h);
     const Restriction some(random, head);
-    const Forward a = forward(one, head, panels.panels, some.view()), b = forward(three, head, panels.panels, some.view());
+    const Forward a = forward(one, head, panels.panels, some.view()),
+                  b = forward(three, head, panels.panels, some.view());
     expect_same_bits(b.logprob.data(), a.logprob.data(), t, "threads, log-prob");
     expect_same_bits(b.entropy.data(), a.entropy.data(), t, "threads, entropy");
     std::vector<float> logits = nans(v);
@@ -96,8 +100,9 @@ RR_TEST("head_loss: a row's bits do not depend on the batch, the threads or the 
       expect_same_bits(alone.entropy.data(), a.entropy.data() + row, 1, "row alone, entropy");
       // A sampler has logits and lse: logit * inv_temperature - lse are the log-prob's bits.
       float lse;
-      three.context.kernels->head_forward(three, nullptr, nullptr, &lse, logits.data(), head.hidden.data() + row * h,
-                                          panels.panels, nullptr, mine, 1.25f, 1, h, v);
+      three.context.kernels->head_forward(three, nullptr, nullptr, &lse, logits.data(),
+                                          head.hidden.data() + row * h, panels.panels, nullptr,
+                                          mine, 1.25f, 1, h, v);
       const int32_t y = head.targets[row];
       const float sampled = y < 0 ? 0.0f : logits[size_t(y)] * 1.25f - lse;
       expect_same_bits(&sampled, a.logprob.data() + row, 1, "logit / temperature - lse");
@@ -121,7 +126,8 @@ RR_TEST("head_loss: a target that is not allowed has log-prob -inf; NaN logits r
     expect(!std::isfinite(bad.lse[0]) && std::isfinite(bad.lse[1]), "only the row with the NaN");
     PackedMatrix broken(ctx, head.weight.data(), 8, 1200, 1, 8);
     broken.memory[5] = NAN;  // one token's weight
-    expect(!std::isfinite(forward(ctx, head, broken.panels, {}, 1, 1).lse[0]), "a NaN in one token's row");
+    expect(!std::isfinite(forward(ctx, head, broken.panels, {}, 1, 1).lse[0]),
+           "a NaN in one token's row");
   }
 }
 
@@ -132,15 +138,17 @@ RR_TEST("head_loss: gradients against central differences, restricted rows inclu
       TestContext ctx(*kernels);
       const int64_t t = 5, h = 6, v = 23;
       const Head head(random, t, h, v, 1.3f);
-      const PackedMatrix panels(ctx, head.weight.data(), h, v, 1, h), back(ctx, head.weight.data(), v, h, h, 1);
+      const PackedMatrix panels(ctx, head.weight.data(), h, v, 1, h),
+          back(ctx, head.weight.data(), v, h, h, 1);
       const Restriction some(random, head);
       const AllowedTokens allowed = restricted ? some.view() : AllowedTokens{};
       const Forward f = forward(ctx, head, panels.panels, allowed);
       const auto dlogp = random.normals(t), dent = random.normals(t);
       auto dhidden = nans(t * h);
       std::vector<float> dhead(size_t(v * h), 0.5f);
-      head_loss_backward(ctx, dhidden.data(), dhead.data(), dlogp.data(), dent.data(), head.hidden.data(), f.lse.data(),
-                         f.entropy.data(), panels.panels, back.panels, head.targets.data(), allowed, head.shape);
+      head_loss_backward(ctx, dhidden.data(), dhead.data(), dlogp.data(), dent.data(),
+                         head.hidden.data(), f.lse.data(), f.entropy.data(), panels.panels,
+                         back.panels, head.targets.data(), allowed, head.shape);
       for (float& d : dhead) d -= 0.5f;
       auto hidden = to_double(head.hidden), weight = to_double(head.weight);
       const auto loss = [&] {
@@ -149,7 +157,8 @@ RR_TEST("head_loss: gradients against central differences, restricted rows inclu
                              head.targets.data(), allowed, head.shape);
         double sum = 0;
         for (int64_t i = 0; i < t; ++i)
-          sum += (head.targets[i] >= 0 ? logprob[i] * double(dlogp[i]) : 0) + entropy[i] * double(dent[i]);
+          sum += (head.targets[i] >= 0 ? logprob[i] * double(dlogp[i]) : 0) +
+                 entropy[i] * double(dent[i]);
         return sum;
       };
       std::vector<double> want(hidden.size());
@@ -167,7 +176,8 @@ RR_TEST("head_loss: gradients over several tiles; rows alone and together, accum
     TestContext one(*kernels, 1), three(*kernels, 3);
     const int64_t t = 205, h = 24, v = 1111;
     const Head head(random, t, h, v, 1);
-    const PackedMatrix panels(one, head.weight.data(), h, v, 1, h), back(one, head.weight.data(), v, h, h, 1);
+    const PackedMatrix panels(one, head.weight.data(), h, v, 1, h),
+        back(one, head.weight.data(), v, h, h, 1);
     const Restriction some(random, head);
     const Forward f = forward(one, head, panels.panels, some.view());
     const auto dlogp = random.normals(t), dent = random.normals(t);
@@ -176,9 +186,11 @@ RR_TEST("head_loss: gradients over several tiles; rows alone and together, accum
       for (int64_t row = 0; row < t; row += rows_at_once) {
         HeadShape shape = head.shape;
         shape.t = std::min(rows_at_once, t - row);
-        head_loss_backward(ctx, dhidden.data() + row * h, dhead.data(), dlogp.data() + row, dent.data() + row,
-                           head.hidden.data() + row * h, f.lse.data() + row, f.entropy.data() + row, panels.panels,
-                           back.panels, head.targets.data() + row, {some.begin.data() + row, some.ids.data()}, shape);
+        head_loss_backward(ctx, dhidden.data() + row * h, dhead.data(), dlogp.data() + row,
+                           dent.data() + row, head.hidden.data() + row * h, f.lse.data() + row,
+                           f.entropy.data() + row, panels.panels, back.panels,
+                           head.targets.data() + row, {some.begin.data() + row, some.ids.data()},
+                           shape);
       }
     };
     auto dhidden = nans(t * h), dhidden_2 = nans(t * h);
@@ -194,14 +206,16 @@ RR_TEST("head_loss: gradients over several tiles; rows alone and together, accum
         auto x = to_double(head.hidden);
         for (int64_t j = 0; j < h; ++j) x[row * h + j] += step * double(direction[j]);
         std::vector<double> logprob(size_t(t), 0.0), entropy(logprob);
-        reference::head_loss(logprob.data(), entropy.data(), nullptr, x.data(), to_double(head.weight).data(),
-                             head.targets.data(), some.view(), head.shape);
+        reference::head_loss(logprob.data(), entropy.data(), nullptr, x.data(),
+                             to_double(head.weight).data(), head.targets.data(), some.view(),
+                             head.shape);
         return logprob[row] * double(dlogp[row]) + entropy[row] * double(dent[row]);
       };
       const double want = (loss(1e-5) - loss(-1e-5)) / 2e-5;
       double got = 0;
       for (int64_t j = 0; j < h; ++j) got += double(dhidden[row * h + j]) * double(direction[j]);
-      expect(std::fabs(got - want) <= 2e-5 * (1 + std::fabs(want)), "row " + std::to_string(row) + " along a direction");
+      expect(std::fabs(got - want) <= 2e-5 * (1 + std::fabs(want)),
+             "row " + std::to_string(row) + " along a direction");
     }
   }
 }

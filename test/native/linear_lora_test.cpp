@@ -22,7 +22,8 @@ struct Layer {
   std::vector<std::unique_ptr<PackedMatrix>> packed;
   LinearWeight weight;
 
-  Layer(const Context& ctx, Random& random, int64_t in_, int64_t out_, const std::vector<int>& ranks)
+  Layer(const Context& ctx, Random& random, int64_t in_, int64_t out_,
+        const std::vector<int>& ranks)
       : in(in_), out(out_), w(random.normals(in * out)), bias(random.normals(out)) {
     weight.in = in;
     weight.out = out;
@@ -41,23 +42,28 @@ struct Layer {
       pairs.push_back(std::move(p));
     }
   }
-  Panels pack(const Context& ctx, const std::vector<float>& x, int64_t k, int64_t n, int64_t ks, int64_t ns) {
+  Panels pack(const Context& ctx, const std::vector<float>& x, int64_t k, int64_t n, int64_t ks,
+              int64_t ns) {
     packed.push_back(std::make_unique<PackedMatrix>(ctx, x.data(), k, n, ks, ns));
     return packed.back()->panels;
   }
 };
 
 // y of the whole stack in fp64: the base with x, every adapter with x_lora.
-std::vector<double> stacked_reference(const Layer& layer, const std::vector<double>& w, const std::vector<double>& bias,
+std::vector<double> stacked_reference(const Layer& layer, const std::vector<double>& w,
+                                      const std::vector<double>& bias,
                                       const std::vector<std::vector<double>>& a,
-                                      const std::vector<std::vector<double>>& b, const std::vector<double>& x,
+                                      const std::vector<std::vector<double>>& b,
+                                      const std::vector<double>& x,
                                       const std::vector<double>& x_lora, int64_t t) {
   std::vector<double> y(size_t(t * layer.out)), part(y.size());
   const std::vector<double> none(w.size(), 0.0);
-  reference::linear_lora(y.data(), x.data(), w.data(), bias.data(), nullptr, nullptr, 0, 0, t, layer.in, layer.out);
+  reference::linear_lora(y.data(), x.data(), w.data(), bias.data(), nullptr, nullptr, 0, 0, t,
+                         layer.in, layer.out);
   for (size_t i = 0; i < a.size(); ++i) {
-    reference::linear_lora(part.data(), x_lora.data(), none.data(), nullptr, a[i].data(), b[i].data(),
-                           layer.pairs[i].scale, layer.pairs[i].rank, t, layer.in, layer.out);
+    reference::linear_lora(part.data(), x_lora.data(), none.data(), nullptr, a[i].data(),
+                           b[i].data(), layer.pairs[i].scale, layer.pairs[i].rank, t, layer.in,
+                           layer.out);
     for (size_t j = 0; j < y.size(); ++j) y[j] += part[j];
   }
   return y;
@@ -68,11 +74,17 @@ struct Run {
 };
 
 // Forward and backward, `rows` rows at a time, gradients accumulating; the last adapter learns.
-Run run(const Context& ctx, const Layer& layer, const std::vector<float>& x, const std::vector<float>& x_lora,
-        const std::vector<float>& dy, int64_t t, int64_t rows, bool split_dx) {
+Run run(const Context& ctx, const Layer& layer, const std::vector<float>& x,
+        const std::vector<float>& x_lora, const std::vector<float>& dy, int64_t t, int64_t rows,
+        bool split_dx) {
   const int64_t in = layer.in, out = layer.out;
   const Layer::Pair* last = layer.pairs.empty() ? nullptr : &layer.pairs.back();
-  Run r{nans(t * out), nans(t * in), nans(t * in), {}, {}, std::vector<float>(size_t(out * in), 0.25f),
+  Run r{nans(t * out),
+        nans(t * in),
+        nans(t * in),
+        {},
+        {},
+        std::vector<float>(size_t(out * in), 0.25f),
         std::vector<float>(size_t(out), 0.25f)};
   if (last) {
     r.da.assign(last->a.size(), 0.25f);
@@ -84,8 +96,8 @@ Run run(const Context& ctx, const Layer& layer, const std::vector<float>& x, con
     std::vector<LoraTerm> terms;
     for (const auto& p : layer.pairs) u.push_back(nans(now * p.rank));
     for (size_t i = 0; i < u.size(); ++i) terms.push_back({&layer.pairs[i].panels, u[i].data()});
-    linear_lora_forward(ctx, r.y.data() + row * out, x.data() + row * in, x_lora.data() + row * in, layer.weight,
-                        terms.data(), int(terms.size()), now);
+    linear_lora_forward(ctx, r.y.data() + row * out, x.data() + row * in, x_lora.data() + row * in,
+                        layer.weight, terms.data(), int(terms.size()), now);
     LinearGradients g;
     g.trained = int(terms.size()) - 1;
     g.scale = last ? last->scale : 1;
@@ -93,16 +105,19 @@ Run run(const Context& ctx, const Layer& layer, const std::vector<float>& x, con
     g.db = last ? r.db.data() : nullptr;
     g.dw = r.dw.data();
     g.dbias = r.dbias.data();
-    linear_lora_backward(ctx, r.dx.data() + row * in, split_dx ? r.dx_lora.data() + row * in : nullptr, false,
-                         dy.data() + row * out, x.data() + row * in, x_lora.data() + row * in, layer.weight,
-                         terms.data(), int(terms.size()), g, now);
+    linear_lora_backward(ctx, r.dx.data() + row * in,
+                         split_dx ? r.dx_lora.data() + row * in : nullptr, false,
+                         dy.data() + row * out, x.data() + row * in, x_lora.data() + row * in,
+                         layer.weight, terms.data(), int(terms.size()), g, now);
   }
   return r;
 }
 
 }  // namespace
 
-RR_TEST("linear_lora: forward and every gradient against fp64 (0, 1 and 2 adapters, with and without dropout's input)") {
+RR_TEST(
+    "linear_lora: forward and every gradient against fp64 (0, 1 and 2 adapters, with and without "
+    "dropout's input)") {
   Random random(51);
   for (const Kernels* kernels : cpu_kernels())
     for (const std::vector<int>& ranks : {std::vector<int>{}, {3}, {2, 5}})
@@ -118,7 +133,8 @@ RR_TEST("linear_lora: forward and every gradient against fp64 (0, 1 and 2 adapte
         for (auto* d : {&got.da, &got.db, &got.dw, &got.dbias})
           for (float& v : *d) v -= 0.25f;
 
-        auto w = to_double(layer.w), bias = to_double(layer.bias), x64 = to_double(x), xl64 = to_double(x_lora);
+        auto w = to_double(layer.w), bias = to_double(layer.bias), x64 = to_double(x),
+             xl64 = to_double(x_lora);
         std::vector<std::vector<double>> a, b;
         for (const auto& p : layer.pairs) a.push_back(to_double(p.a)), b.push_back(to_double(p.b));
         const auto loss = [&] {
@@ -130,7 +146,8 @@ RR_TEST("linear_lora: forward and every gradient against fp64 (0, 1 and 2 adapte
         const auto y = stacked_reference(layer, w, bias, a, b, x64, xl64, t);
         // Scaled adapters make sums of size ~ 100: errors of a few 1e-6 of that.
         expect_close(got.y.data(), y.data(), t * out, 2e-4, 1e-5, "y");
-        const auto check_gradient = [&](std::vector<double>& v, const std::vector<float>& d, const char* what) {
+        const auto check_gradient = [&](std::vector<double>& v, const std::vector<float>& d,
+                                        const char* what) {
           std::vector<double> want(v.size());
           for (size_t i = 0; i < v.size(); ++i) want[i] = central_difference(loss, v, i);
           expect_close(d.data(), want.data(), int64_t(d.size()), 2e-4, 1e-5, what);
@@ -187,10 +204,13 @@ RR_TEST("linear_lora: dx accumulates, an empty adapter is no adapter") {
     linear_lora_forward(ctx, plain.data(), x.data(), x.data(), layer.weight, nullptr, 0, t);
     linear_lora_forward(ctx, y.data(), x.data(), x.data(), layer.weight, &none, 1, t);
     expect_same_bits(y.data(), plain.data(), t * out, "y");
-    linear_lora_backward(ctx, dx.data(), nullptr, false, dy.data(), x.data(), x.data(), layer.weight, &none, 1, {}, t);
+    linear_lora_backward(ctx, dx.data(), nullptr, false, dy.data(), x.data(), x.data(),
+                         layer.weight, &none, 1, {}, t);
     std::vector<float> sum(size_t(t * in), 3.0f);
-    linear_lora_backward(ctx, sum.data(), nullptr, true, dy.data(), x.data(), x.data(), layer.weight, &none, 1, {}, t);
-    for (int64_t i = 0; i < t * in; ++i) expect(std::fabs(sum[i] - 3 - dx[i]) < 1e-5, "accumulated dx");
+    linear_lora_backward(ctx, sum.data(), nullptr, true, dy.data(), x.data(), x.data(),
+                         layer.weight, &none, 1, {}, t);
+    for (int64_t i = 0; i < t * in; ++i)
+      expect(std::fabs(sum[i] - 3 - dx[i]) < 1e-5, "accumulated dx");
   }
 }
 

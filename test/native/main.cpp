@@ -36,8 +36,8 @@ void expect_same_bits(const float* got, const float* want, int64_t n, const std:
   for (int64_t i = 0; i < n; ++i) {
     if (std::memcmp(got + i, want + i, sizeof(float)) == 0) continue;
     char text[160];
-    std::snprintf(text, sizeof text, ": element %lld of %lld is %.9g, expected the bits of %.9g", (long long)i,
-                  (long long)n, double(got[i]), double(want[i]));
+    std::snprintf(text, sizeof text, ": element %lld of %lld is %.9g, expected the bits of %.9g",
+                  (long long)i, (long long)n, double(got[i]), double(want[i]));
     throw Failure{what + text};
   }
 }
@@ -48,7 +48,8 @@ static void close(const T* got, const double* want, int64_t n, double absolute, 
   double worst = 0;
   int64_t at = -1;
   for (int64_t i = 0; i < n; ++i) {
-    const double ratio = std::fabs(double(got[i]) - want[i]) / (absolute + relative * std::fabs(want[i]));
+    const double ratio =
+        std::fabs(double(got[i]) - want[i]) / (absolute + relative * std::fabs(want[i]));
     if (ratio <= 1) continue;
     if (at < 0 || !(ratio <= worst)) {
       worst = ratio;
@@ -57,7 +58,8 @@ static void close(const T* got, const double* want, int64_t n, double absolute, 
   }
   if (at < 0) return;
   char text[200];
-  std::snprintf(text, sizeof text, ": element %lld of %lld is %.9g, expected %.9g (%.3g x the tolerance)",
+  std::snprintf(text, sizeof text,
+                ": element %lld of %lld is %.9g, expected %.9g (%.3g x the tolerance)",
                 (long long)at, (long long)n, double(got[at]), want[at], worst);
   throw Failure{what + text};
 }
@@ -66,13 +68,13 @@ void expect_close(const float* got, const double* want, int64_t n, double absolu
                   const std::string& what) {
   close(got, want, n, absolute, relative, what);
 }
-void expect_close(const double* got, const double* want, int64_t n, double absolute, double relative,
-                  const std::string& what) {
+void expect_close(const double* got, const double* want, int64_t n, double absolute,
+                  double relative, const std::string& what) {
   close(got, want, n, absolute, relative, what);
 }
 
-PackedMatrix::PackedMatrix(const Context& ctx, const float* b, int64_t k, int64_t n, int64_t k_stride,
-                           int64_t n_stride) {
+PackedMatrix::PackedMatrix(const Context& ctx, const float* b, int64_t k, int64_t n,
+                           int64_t k_stride, int64_t n_stride) {
   const int64_t panel = ctx.kernels->panel;
   memory.resize((n + panel - 1) / panel * panel * k);
   ctx.kernels->pack(ctx, memory.data(), b, k, n, k_stride, n_stride);
@@ -99,7 +101,8 @@ static int run(const char* only, bool list) {
       ++skipped;
       continue;
     } catch (const Error& error) {
-      problem = error.code + ": " + error.what() + "; expected " + error.expected + "; got " + error.got;
+      problem =
+          error.code + ": " + error.what() + "; expected " + error.expected + "; got " + error.got;
     } catch (const std::exception& error) {
       problem = error.what();
     }

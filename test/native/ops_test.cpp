@@ -1,5 +1,5 @@
-// The row-wise ops: kernels against the fp64 references, gradients against central differences of the
-// references, and the identities of accumulation. Outputs start as NaN.
+// The row-wise ops: kernels against the fp64 references, gradients against central differences of
+// the references, and the identities of accumulation. Outputs start as NaN.
 //
 // Tolerances: inputs are unit normals and rows have at most a few hundred elements, so fp32 results
 // carry a few 2^-24 per unit; 2e-6 of the value plus 2e-6 leaves room for sums of ~100 terms.
@@ -32,7 +32,12 @@ std::vector<double> differences(F&& run, std::vector<double>& x, const std::vect
                                 const std::vector<double>& y) {
   std::vector<double> out(x.size());
   for (size_t i = 0; i < x.size(); ++i)
-    out[i] = central_difference([&] { run(); return dot(up, y); }, x, i);
+    out[i] = central_difference(
+        [&] {
+          run();
+          return dot(up, y);
+        },
+        x, i);
   return out;
 }
 
@@ -47,15 +52,18 @@ RR_TEST("rmsnorm: forward and gradients") {
         const float eps = 1e-5f;
         const auto x = random.normals(t * h), w = random.normals(h), up = random.normals(t * h);
         auto y = nans(t * h), inv = nans(t), dx = nans(t * h);
-        std::vector<double> x64 = to_double(x), w64 = to_double(w), y64(size_t(t * h)), up64 = to_double(up);
+        std::vector<double> x64 = to_double(x), w64 = to_double(w), y64(size_t(t * h)),
+                            up64 = to_double(up);
         const auto run = [&] { reference::rmsnorm(y64.data(), x64.data(), w64.data(), t, h, eps); };
         run();
         rmsnorm_forward(ctx, y.data(), inv.data(), x.data(), w.data(), t, h, eps);
         expect_close(y.data(), y64.data(), t * h, kAbsolute, kRelative, "y");
         if (h > 20 || t > 3) continue;  // differences are quadratic in the size
-        const auto want_x = differences(run, x64, up64, y64), want_w = differences(run, w64, up64, y64);
+        const auto want_x = differences(run, x64, up64, y64),
+                   want_w = differences(run, w64, up64, y64);
         std::vector<float> dw(size_t(h), 0.5f);
-        rmsnorm_backward(ctx, dx.data(), dw.data(), up.data(), x.data(), w.data(), inv.data(), t, h, false);
+        rmsnorm_backward(ctx, dx.data(), dw.data(), up.data(), x.data(), w.data(), inv.data(), t, h,
+                         false);
         for (float& v : dw) v -= 0.5f;
         // dx cancels where h is small: its terms are as large as r |w dy|, r up to 1 / |x|.
         double largest = 1;
@@ -63,7 +71,8 @@ RR_TEST("rmsnorm: forward and gradients") {
         expect_close(dx.data(), want_x.data(), t * h, 1e-5 * largest, 1e-5, "dx");
         expect_close(dw.data(), want_w.data(), h, 1e-5, 1e-5, "dw");
         std::vector<float> twice = dx;
-        rmsnorm_backward(ctx, twice.data(), nullptr, up.data(), x.data(), w.data(), inv.data(), t, h, true);
+        rmsnorm_backward(ctx, twice.data(), nullptr, up.data(), x.data(), w.data(), inv.data(), t,
+                         h, true);
         for (int64_t i = 0; i < t * h; ++i) expect(twice[i] == dx[i] + dx[i], "accumulate adds");
       }
 }
@@ -77,13 +86,14 @@ RR_TEST("rmsnorm: rows do not depend on the batch; dw adds rows one by one") {
     auto y = nans(t * h), inv = nans(t), dx = nans(t * h), one = nans(h), dx_one = nans(t * h);
     std::vector<float> dw(size_t(h), 0.25f), dw_one(size_t(h), 0.25f);
     rmsnorm_forward(ctx, y.data(), inv.data(), x.data(), w.data(), t, h, 1e-6f);
-    rmsnorm_backward(ctx, dx.data(), dw.data(), up.data(), x.data(), w.data(), inv.data(), t, h, false);
+    rmsnorm_backward(ctx, dx.data(), dw.data(), up.data(), x.data(), w.data(), inv.data(), t, h,
+                     false);
     for (int64_t row = 0; row < t; ++row) {
       const float* at = x.data() + row * h;
       rmsnorm_forward(ctx, one.data(), nullptr, at, w.data(), 1, h, 1e-6f);
       expect_same_bits(one.data(), y.data() + row * h, h, "row alone");
-      rmsnorm_backward(ctx, dx_one.data() + row * h, dw_one.data(), up.data() + row * h, at, w.data(),
-                       inv.data() + row, 1, h, false);
+      rmsnorm_backward(ctx, dx_one.data() + row * h, dw_one.data(), up.data() + row * h, at,
+                       w.data(), inv.data() + row, 1, h, false);
     }
     expect_same_bits(dx_one.data(), dx.data(), t * h, "dx");
     expect_same_bits(dw_one.data(), dw.data(), h, "dw of 301 x 1 and 1 x 301");
@@ -108,7 +118,8 @@ RR_TEST("rope: against fp64; the inverse turns back") {
       const auto x = random.normals(t * heads * d);
       auto y = x;
       auto want = to_double(x);
-      reference::rope(want.data(), at.data(), to_double(cos).data(), to_double(sin).data(), t, heads, d);
+      reference::rope(want.data(), at.data(), to_double(cos).data(), to_double(sin).data(), t,
+                      heads, d);
       rope_forward(ctx, y.data(), at.data(), cos.data(), sin.data(), t, heads, d);
       expect_close(y.data(), want.data(), int64_t(y.size()), 1e-6, 1e-6, "rotated");
       rope_backward(ctx, y.data(), at.data(), cos.data(), sin.data(), t, heads, d);
@@ -212,7 +223,8 @@ RR_TEST("dropout: a pure function of seed, stream and element; keeps the mean") 
     auto y = nans(n), part = nans(n);
     kernels->dropout(ctx, y.data(), x.data(), 0, n, p, 5, 9);
     for (int64_t at = 0; at < n; at += 1001)
-      kernels->dropout(ctx, part.data() + at, x.data() + at, at, std::min<int64_t>(1001, n - at), p, 5, 9);
+      kernels->dropout(ctx, part.data() + at, x.data() + at, at, std::min<int64_t>(1001, n - at), p,
+                       5, 9);
     expect_same_bits(part.data(), y.data(), n, "pieces");
     double kept = 0;
     for (const float v : y) {
@@ -220,7 +232,8 @@ RR_TEST("dropout: a pure function of seed, stream and element; keeps the mean") 
       kept += v != 0;
     }
     // Binomial: sd of the kept share is sqrt(p (1 - p) / n) = 0.0023; five of them.
-    expect(std::fabs(kept / double(n) - 0.7) < 0.0115, "share kept " + std::to_string(kept / double(n)));
+    expect(std::fabs(kept / double(n) - 0.7) < 0.0115,
+           "share kept " + std::to_string(kept / double(n)));
     if (first.empty()) first = y;
     expect_same_bits(y.data(), first.data(), n, "the same mask for every instruction set");
     kernels->dropout(ctx, part.data(), x.data(), 0, n, p, 5, 10);
@@ -253,12 +266,14 @@ RR_TEST("adamw: five steps of the published formula in fp64") {
     const float lr = 1e-2f, b1 = 0.9f, b2 = 0.999f, eps = 1e-8f, decay = 0.1f, scale = 0.5f;
     for (int step = 1; step <= 5; ++step) {
       const auto g = random.normals(n);
-      kernels->adamw(ctx, w.data(), m.data(), v.data(), g.data(), n, lr, b1, b2, eps, decay, scale, step);
+      kernels->adamw(ctx, w.data(), m.data(), v.data(), g.data(), n, lr, b1, b2, eps, decay, scale,
+                     step);
       for (int64_t i = 0; i < n; ++i) {
         const double grad = double(g[i]) * scale;
         m64[i] = b1 * m64[i] + (1 - double(b1)) * grad;
         v64[i] = b2 * v64[i] + (1 - double(b2)) * grad * grad;
-        const double mhat = m64[i] / (1 - std::pow(double(b1), step)), vhat = v64[i] / (1 - std::pow(double(b2), step));
+        const double mhat = m64[i] / (1 - std::pow(double(b1), step)),
+                     vhat = v64[i] / (1 - std::pow(double(b2), step));
         w64[i] -= lr * (decay * w64[i] + mhat / (std::sqrt(vhat) + eps));
       }
     }

@@ -18,7 +18,8 @@ using Tensors = std::map<std::string, Doubles>;
 
 inline Tensors tensors_of(const ParameterLayout& layout, const float* values) {
   Tensors out;
-  for (const Parameter& p : layout.entries) out[p.name] = Doubles(values + p.offset, values + p.offset + p.size());
+  for (const Parameter& p : layout.entries)
+    out[p.name] = Doubles(values + p.offset, values + p.offset + p.size());
   return out;
 }
 
@@ -27,14 +28,17 @@ struct ReferenceAdapter {
   double scale = 1;
   Tensors tensors;
   explicit ReferenceAdapter(const Adapter& a)
-      : rank(a.config().rank), scale(a.config().scale()), tensors(tensors_of(a.layout(), a.values())) {}
+      : rank(a.config().rank),
+        scale(a.config().scale()),
+        tensors(tensors_of(a.layout(), a.values())) {}
 };
 
 struct ReferenceDecoder {
   ModelConfig config;
   Tensors tensors;
   std::vector<ReferenceAdapter> adapters;
-  // Multiplier of the adapters' input (layer * 4 + input, element), dropout's mask; null: 1 everywhere.
+  // Multiplier of the adapters' input (layer * 4 + input, element), dropout's mask; null: 1
+  // everywhere.
   std::function<double(int stream, int64_t element)> mask;
 
   // out[i] = log p(ids[i + 1] | ids[0..i])
@@ -42,7 +46,8 @@ struct ReferenceDecoder {
     const int64_t t = int64_t(ids.size()), h = config.hidden;
     const Doubles& table = tensors.at("model.embed_tokens.weight");
     Doubles x;
-    for (const int32_t id : ids) x.insert(x.end(), table.begin() + id * h, table.begin() + (id + 1) * h);
+    for (const int32_t id : ids)
+      x.insert(x.end(), table.begin() + id * h, table.begin() + (id + 1) * h);
     for (int64_t l = 0; l < config.layers; ++l) layer(x, t, l);
     x = norm(x, h, tensors.at("model.norm.weight"));
     const Doubles& head = config.tied_head ? table : tensors.at("lm_head.weight");
@@ -50,7 +55,8 @@ struct ReferenceDecoder {
     for (int64_t i = 0; i + 1 < t; ++i) {
       Doubles z(size_t(config.vocab));
       for (int64_t v = 0; v < config.vocab; ++v)
-        for (int64_t k = 0; k < h; ++k) z[size_t(v)] += x[size_t(i * h + k)] * head[size_t(v * h + k)];
+        for (int64_t k = 0; k < h; ++k)
+          z[size_t(v)] += x[size_t(i * h + k)] * head[size_t(v * h + k)];
       double sum = 0;
       for (const double s : z) sum += std::exp(s);
       out.push_back(z[size_t(ids[size_t(i) + 1])] - std::log(sum));
@@ -65,13 +71,15 @@ struct ReferenceDecoder {
       double squares = 0;
       for (int64_t k = 0; k < width; ++k) squares += x[row + size_t(k)] * x[row + size_t(k)];
       const double inverse = 1 / std::sqrt(squares / double(width) + double(config.rms_eps));
-      for (int64_t k = 0; k < width; ++k) y[row + size_t(k)] = x[row + size_t(k)] * inverse * w[size_t(k)];
+      for (int64_t k = 0; k < width; ++k)
+        y[row + size_t(k)] = x[row + size_t(k)] * inverse * w[size_t(k)];
     }
     return y;
   }
 
   // y += s * x w^T with w (out, in)
-  static void multiply(Doubles& y, const Doubles& x, const Doubles& w, int64_t t, int64_t in, int64_t out, double s) {
+  static void multiply(Doubles& y, const Doubles& x, const Doubles& w, int64_t t, int64_t in,
+                       int64_t out, double s) {
     for (int64_t i = 0; i < t; ++i)
       for (int64_t o = 0; o < out; ++o) {
         double sum = 0;
@@ -81,8 +89,8 @@ struct ReferenceDecoder {
   }
 
   Doubles linear(const Doubles& x, int64_t t, int64_t l, Linear which, int input) const {
-    const std::string name =
-        "model.layers." + std::to_string(l) + (which <= kO ? ".self_attn." : ".mlp.") + kLinearNames[which];
+    const std::string name = "model.layers." + std::to_string(l) +
+                             (which <= kO ? ".self_attn." : ".mlp.") + kLinearNames[which];
     const int64_t in = linear_in(config, which), out = linear_out(config, which);
     Doubles y(size_t(t * out));
     multiply(y, x, tensors.at(name + ".weight"), t, in, out, 1);
@@ -96,7 +104,8 @@ struct ReferenceDecoder {
       if (found == a.tensors.end()) continue;
       Doubles u(size_t(t * a.rank));
       multiply(u, masked, found->second, t, in, a.rank, 1);
-      multiply(y, u, a.tensors.at("base_model.model." + name + ".lora_B.weight"), t, a.rank, out, a.scale);
+      multiply(y, u, a.tensors.at("base_model.model." + name + ".lora_B.weight"), t, a.rank, out,
+               a.scale);
     }
     return y;
   }
@@ -109,7 +118,8 @@ struct ReferenceDecoder {
         for (int j = 0; j < d / 2; ++j) {
           double& a = x[size_t((i * heads + head) * d + j)];
           double& b = x[size_t((i * heads + head) * d + j + d / 2)];
-          const double c = std::cos(double(i) * f[size_t(j)]), s = std::sin(double(i) * f[size_t(j)]), a0 = a;
+          const double c = std::cos(double(i) * f[size_t(j)]),
+                       s = std::sin(double(i) * f[size_t(j)]), a0 = a;
           a = a0 * c - b * s;
           b = b * c + a0 * s;
         }
@@ -125,12 +135,14 @@ struct ReferenceDecoder {
         double sum = 0;
         for (int64_t j = 0; j <= i; ++j) {
           double score = 0;
-          for (int e = 0; e < d; ++e) score += q[size_t((i * heads + head) * d + e)] * k[size_t((j * kv + g) * d + e)];
+          for (int e = 0; e < d; ++e)
+            score += q[size_t((i * heads + head) * d + e)] * k[size_t((j * kv + g) * d + e)];
           sum += p[size_t(j)] = std::exp(score / std::sqrt(double(d)));
         }
         for (int64_t j = 0; j <= i; ++j)
           for (int e = 0; e < d; ++e)
-            out[size_t((i * heads + head) * d + e)] += p[size_t(j)] / sum * v[size_t((j * kv + g) * d + e)];
+            out[size_t((i * heads + head) * d + e)] +=
+                p[size_t(j)] / sum * v[size_t((j * kv + g) * d + e)];
       }
     return out;
   }

@@ -24,28 +24,32 @@ std::string with_header(const std::string& header, size_t data_bytes) {
   return out + header + std::string(data_bytes, '\1');
 }
 
-std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, int64_t begin,
-                   int64_t end) {
-  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape + "],\"data_offsets\":[" +
-         std::to_string(begin) + "," + std::to_string(end) + "]}";
+std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape,
+                   int64_t begin, int64_t end) {
+  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":[" + shape +
+         "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
 
 RR_TEST("safetensors: written tensors and metadata are read back") {
   const TemporaryFolder folder;
   const std::string path = folder / "a.safetensors";
   const std::vector<float> a = {1, -2, 3.5f, 4, 5, 6}, b = {7}, none;
-  write_safetensors(
-      path, {{"layer.a", {2, 3}, a.data()}, {"quote \" \\ \n\xC3\xA9", {}, b.data()}, {"empty", {0, 4}, none.data()}},
-      {{"format", "pt"}, {"note", "two\nlines"}});
+  write_safetensors(path,
+                    {{"layer.a", {2, 3}, a.data()},
+                     {"quote \" \\ \n\xC3\xA9", {}, b.data()},
+                     {"empty", {0, 4}, none.data()}},
+                    {{"format", "pt"}, {"note", "two\nlines"}});
   expect(!std::filesystem::exists(path + ".tmp"), "the temporary is gone");
   const SafetensorsFile file(path);
-  expect(file.tensors().size() == 3 && file.metadata().at("note") == "two\nlines", "names and metadata");
+  expect(file.tensors().size() == 3 && file.metadata().at("note") == "two\nlines",
+         "names and metadata");
   const TensorView& view = file.tensors().at("layer.a");
   expect(view.shape == std::vector<int64_t>{2, 3} && view.dtype == DType::kF32, "shape and dtype");
   std::vector<float> read = nans(6);
   view.to_float(read.data());
   expect_same_bits(read.data(), a.data(), 6, "values");
-  expect(file.tensors().at("quote \" \\ \n\xC3\xA9").elements() == 1 && file.tensors().at("empty").elements() == 0,
+  expect(file.tensors().at("quote \" \\ \n\xC3\xA9").elements() == 1 &&
+             file.tensors().at("empty").elements() == 0,
          "scalar and empty");
   write_safetensors(path, {{"b", {1}, b.data()}});  // replaces
   expect(SafetensorsFile(path).tensors().count("b") == 1, "replaced");
@@ -58,11 +62,14 @@ RR_TEST("safetensors: half and double precision are converted exactly") {
   const uint16_t brain[] = {0x3F80, 0xC040, 0x0001, 0x7F7F};
   const double wide[] = {1.0 / 3};
   const int64_t whole[] = {3};
-  std::string bytes = with_header("{" + tensor("h", "F16", "8", 0, 16) + "," + tensor("b", "BF16", "4", 16, 24) + "," +
-                                      tensor("d", "F64", "1", 24, 32) + "," + tensor("i", "I64", "1", 32, 40) + "}   ",
-                                  0);
-  bytes.append(reinterpret_cast<const char*>(half), 16).append(reinterpret_cast<const char*>(brain), 8);
-  bytes.append(reinterpret_cast<const char*>(wide), 8).append(reinterpret_cast<const char*>(whole), 8);
+  std::string bytes = with_header(
+      "{" + tensor("h", "F16", "8", 0, 16) + "," + tensor("b", "BF16", "4", 16, 24) + "," +
+          tensor("d", "F64", "1", 24, 32) + "," + tensor("i", "I64", "1", 32, 40) + "}   ",
+      0);
+  bytes.append(reinterpret_cast<const char*>(half), 16)
+      .append(reinterpret_cast<const char*>(brain), 8);
+  bytes.append(reinterpret_cast<const char*>(wide), 8)
+      .append(reinterpret_cast<const char*>(whole), 8);
   write_bytes(path, bytes);
   const SafetensorsFile file(path);
   std::vector<float> got = nans(8);
@@ -91,7 +98,9 @@ struct Malformed {
 
 std::vector<Malformed> malformed() {
   const std::string a = tensor("a", "F32", "2", 0, 8), b = tensor("b", "F32", "1", 8, 12);
-  const auto with = [](const std::string& body, size_t data) { return with_header("{" + body + "}", data); };
+  const auto with = [](const std::string& body, size_t data) {
+    return with_header("{" + body + "}", data);
+  };
   const auto header_length = [](uint64_t n, size_t rest) {
     std::string out(8 + rest, ' ');
     std::memcpy(out.data(), &n, 8);
@@ -114,28 +123,38 @@ std::vector<Malformed> malformed() {
       {"gap at the start", with(tensor("a", "F32", "1", 4, 8), 8), "gap"},
       {"size unlike shape", with(tensor("a", "F32", "3", 0, 8), 8), "takes 12 bytes"},
       {"end before begin", with(tensor("a", "F32", "2", 8, 0), 8), "takes 8 bytes"},
-      {"huge dimension", with(tensor("a", "F32", "36893488147419103234", 0, 8), 8), "number is too large"},
-      {"overflowing product", with(tensor("a", "F32", "800000000000000000,32", 0, 8), 8), "overflows"},
-      {"shape that wraps to the size", with(tensor("a", "F32", "70368744177664,65536", 0, 0), 0), "overflows"},
+      {"huge dimension", with(tensor("a", "F32", "36893488147419103234", 0, 8), 8),
+       "number is too large"},
+      {"overflowing product", with(tensor("a", "F32", "800000000000000000,32", 0, 8), 8),
+       "overflows"},
+      {"shape that wraps to the size", with(tensor("a", "F32", "70368744177664,65536", 0, 0), 0),
+       "overflows"},
       {"nine dimensions", with(tensor("a", "F32", "1,1,1,1,1,1,1,1,1", 0, 4), 4), "longer than 8"},
       {"negative dimension", with(tensor("a", "F32", "-1", 0, 4), 4), "not negative"},
       {"fraction", with(tensor("a", "F32", "1.0", 0, 4), 4), "expected ']'"},
       {"leading zero", with(tensor("a", "F32", "01", 0, 4), 4), "begins with 0"},
-      {"huge offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}", 4),
+      {"huge offset",
+       with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}", 4),
        "too large"},
-      {"one offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}", 4), "two data_offsets"},
-      {"three offsets", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}", 4), "longer than 2"},
+      {"one offset", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}", 4),
+       "two data_offsets"},
+      {"three offsets", with("\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}", 4),
+       "longer than 2"},
       {"unknown dtype", with(tensor("a", "F8_E4M3", "4", 0, 4), 4), "not supported"},
       {"no dtype", with("\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}", 4), "lacks"},
       {"no shape", with("\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}", 4), "lacks"},
-      {"unknown field", with("\"a\":{\"dtype\":\"F32\",\"kind\":[],\"shape\":[1],\"data_offsets\":[0,4]}", 4),
+      {"unknown field",
+       with("\"a\":{\"dtype\":\"F32\",\"kind\":[],\"shape\":[1],\"data_offsets\":[0,4]}", 4),
        "unknown field"},
-      {"field twice", with("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", 4),
+      {"field twice",
+       with("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}", 4),
        "duplicate field"},
       {"name twice", with(a + "," + tensor("a", "F32", "1", 8, 12), 12), "duplicate tensor"},
-      {"name twice, once escaped", with(a + "," + tensor("\\u0061", "F32", "1", 8, 12), 12), "duplicate tensor"},
+      {"name twice, once escaped", with(a + "," + tensor("\\u0061", "F32", "1", 8, 12), 12),
+       "duplicate tensor"},
       {"metadata twice", with("\"__metadata__\":{},\"__metadata__\":{}", 0), "duplicate name"},
-      {"metadata key twice", with("\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}", 0), "duplicate metadata"},
+      {"metadata key twice", with("\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}", 0),
+       "duplicate metadata"},
       {"metadata that is no text", with("\"__metadata__\":{\"k\":1}", 0), "expected '\"'"},
       {"list instead of object", with_header("[]", 0), "expected '{'"},
       {"tensor that is a list", with("\"a\":[]", 0), "expected '{'"},
@@ -166,7 +185,8 @@ RR_TEST("safetensors: every malformed file is refused in one line that says why"
       expect(error.code == "RR_BAD_SAFETENSORS", std::string(m.name) + ": code " + error.code);
       expect(text.find(m.reason) != std::string::npos,
              std::string(m.name) + ": says '" + text + "', not '" + m.reason + "'");
-      expect(text.find('\n') == std::string::npos && text.size() < 400, std::string(m.name) + ": not one short line");
+      expect(text.find('\n') == std::string::npos && text.size() < 400,
+             std::string(m.name) + ": not one short line");
       continue;
     }
     throw Failure{std::string(m.name) + ": accepted"};
@@ -178,9 +198,10 @@ RR_TEST("safetensors: every malformed file is refused in one line that says why"
 RR_TEST("safetensors: cut and altered files never read out of bounds") {
   const TemporaryFolder folder;
   const std::string path = folder / "altered.safetensors";
-  const std::string whole = with_header("{\"__metadata__\":{\"format\":\"pt\"}," + tensor("a", "F32", "2,3", 0, 24) +
-                                            "," + tensor("b", "F16", "4", 24, 32) + "}",
-                                        32);
+  const std::string whole =
+      with_header("{\"__metadata__\":{\"format\":\"pt\"}," + tensor("a", "F32", "2,3", 0, 24) +
+                      "," + tensor("b", "F16", "4", 24, 32) + "}",
+                  32);
   const auto attempt = [&](const std::string& bytes) {
     write_bytes(path, bytes);
     try {
@@ -216,14 +237,16 @@ RR_TEST("safetensors: only regular files are opened, and a failed write leaves n
     }
     return "nothing thrown";
   };
-  expect(code_of([&] { SafetensorsFile file(folder / "absent"); }) == "RR_FILE_NOT_FOUND", "an absent file");
+  expect(code_of([&] { SafetensorsFile file(folder / "absent"); }) == "RR_FILE_NOT_FOUND",
+         "an absent file");
   expect(code_of([&] { SafetensorsFile file(folder.path()); }) == "RR_BAD_SAFETENSORS", "a folder");
   const std::string pipe = folder / "pipe";
   expect(mkfifo(pipe.c_str(), 0600) == 0, "mkfifo");
   expect(code_of([&] { SafetensorsFile file(pipe); }) == "RR_BAD_SAFETENSORS", "a pipe");
 
   const float value = 1;
-  expect(code_of([&] { write_safetensors(folder / "no/such/folder", {{"a", {1}, &value}}); }) == "RR_WRITE_FAILED",
+  expect(code_of([&] { write_safetensors(folder / "no/such/folder", {{"a", {1}, &value}}); }) ==
+             "RR_WRITE_FAILED",
          "a folder that is not there");
   const std::string occupied = folder / "occupied";  // rename onto a folder fails after the write
   std::filesystem::create_directories(occupied + "/inside");

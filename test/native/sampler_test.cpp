@@ -1,4 +1,5 @@
-// Trie, stop strings, the sampler's filters against a brute-force sort, and the script's transitions.
+// Trie, stop strings, the sampler's filters against a brute-force sort, and the script's
+// transitions.
 #include <map>
 #include <numeric>
 
@@ -28,7 +29,8 @@ std::vector<double> brute_force(const Sampling& s, const std::vector<float>& log
   std::vector<bool> seen(l.size());
   for (int32_t id : history) seen[size_t(id)] = true;
   for (size_t i = 0; i < l.size(); ++i)
-    if (seen[i]) l[i] = l[i] > 0 ? l[i] / double(s.repetition_penalty) : l[i] * double(s.repetition_penalty);
+    if (seen[i])
+      l[i] = l[i] > 0 ? l[i] / double(s.repetition_penalty) : l[i] * double(s.repetition_penalty);
   std::vector<double> p(l.size());
   double total = 0;
   for (size_t i = 0; i < l.size(); ++i) total += p[i] = std::exp(l[i] / double(s.temperature));
@@ -74,7 +76,8 @@ RR_TEST("sampler: filters equal a brute-force sort, and draws follow the distrib
   Sampler sampler;
   for (const Sampling& s : settings) {
     const std::vector<double> want = brute_force(s, logits, history);
-    const auto& kept = sampler.distribution(s, logits.data(), nullptr, 700, history.data(), int64_t(history.size()));
+    const auto& kept = sampler.distribution(s, logits.data(), nullptr, 700, history.data(),
+                                            int64_t(history.size()));
     double mass = 0;
     for (const WeightedToken& t : kept) mass += t.weight;
     std::vector<double> got(700, 0.0);
@@ -89,8 +92,8 @@ RR_TEST("sampler: filters equal a brute-force sort, and draws follow the distrib
     double below = 0;
     for (int32_t id = 0; id < 700; ++id) {
       if (want[size_t(id)] > 1e-9) {
-        const int32_t drawn = sampler.draw(s, logits.data(), nullptr, 700, history.data(), int64_t(history.size()),
-                                           below + want[size_t(id)] / 2);
+        const int32_t drawn = sampler.draw(s, logits.data(), nullptr, 700, history.data(),
+                                           int64_t(history.size()), below + want[size_t(id)] / 2);
         expect(drawn == id, "u inside a token's interval draws it");
       }
       below += want[size_t(id)];
@@ -104,14 +107,18 @@ RR_TEST("sampler: greedy, ties, restricted draws, refused values") {
   Sampler sampler;
   Sampling greedy;
   greedy.temperature = 0;
-  expect(sampler.draw(greedy, logits.data(), nullptr, 5, nullptr, 0, 0.99) == 1, "the smaller id wins a tie");
-  expect(sampler.draw(greedy, logits.data(), allowed.data(), 3, nullptr, 0, 0.5) == 3, "greedy among the allowed");
+  expect(sampler.draw(greedy, logits.data(), nullptr, 5, nullptr, 0, 0.99) == 1,
+         "the smaller id wins a tie");
+  expect(sampler.draw(greedy, logits.data(), allowed.data(), 3, nullptr, 0, 0.5) == 3,
+         "greedy among the allowed");
   Sampling plain;
   for (int i = 0; i < 200; ++i) {
-    const int32_t id = sampler.draw(plain, logits.data(), allowed.data(), 3, nullptr, 0, (i + 0.5) / 200);
+    const int32_t id =
+        sampler.draw(plain, logits.data(), allowed.data(), 3, nullptr, 0, (i + 0.5) / 200);
     expect(id == 0 || id == 3 || id == 4, "only allowed tokens are drawn");
   }
-  expect(sampler.draw(plain, logits.data(), nullptr, 5, nullptr, 0, 1 - 1e-17) == 4, "u at 1 draws the last token");
+  expect(sampler.draw(plain, logits.data(), nullptr, 5, nullptr, 0, 1 - 1e-17) == 4,
+         "u at 1 draws the last token");
   Sampling bad;
   bad.top_p = 0;
   expect_error("RR_SAMPLING", [&] { check_sampling(bad); });
@@ -127,7 +134,8 @@ RR_TEST("trie: children, leaves, refusals") {
       expect(trie.leaf(node) < 0, "inner node");
       int64_t count = 0;
       const int32_t* ids = trie.tokens(node, &count);
-      expect(std::is_sorted(ids, ids + count) && std::find(ids, ids + count, token) != ids + count, "token allowed");
+      expect(std::is_sorted(ids, ids + count) && std::find(ids, ids + count, token) != ids + count,
+             "token allowed");
       node = trie.next(node, token);
     }
     expect(trie.leaf(node) == int32_t(i), "leaf is the sequence's index");
@@ -142,7 +150,9 @@ RR_TEST("trie: children, leaves, refusals") {
 RR_TEST("stop strings: matches across tokens and inside a token") {
   const std::vector<std::string> stops = {"</think>", "\n\n"};
   StopMatcher m;
-  const auto add = [&](const std::string& bytes) { return m.append(stops, bytes.data(), int64_t(bytes.size())); };
+  const auto add = [&](const std::string& bytes) {
+    return m.append(stops, bytes.data(), int64_t(bytes.size()));
+  };
   expect(!add("a </th") && !add("in") && add("k> b"), "spanning three tokens");
   m.reset();
   expect(!add("k>"), "what came before a reset does not count");
@@ -150,7 +160,8 @@ RR_TEST("stop strings: matches across tokens and inside a token") {
   m.reset();
   expect(add("see</think>more"), "inside one token");
   m.reset();
-  expect(!add("</thi") && !add("") && !add("</think") && add(">"), "a broken beginning does not hide the next");
+  expect(!add("</thi") && !add("") && !add("</think") && add(">"),
+         "a broken beginning does not hide the next");
 }
 
 // The bytes of a vocabulary of single characters: token i is 'a' + i.
@@ -170,7 +181,8 @@ ScriptStep step_of(StepKind kind) {
 RR_TEST("script: stops, given tokens, unclosed thoughts, the choice") {
   const VocabularyBytes bytes = letters(10);
   const Trie trie({{5, 6, 1}, {5, 7, 8, 1}});
-  std::vector<ScriptStep> script = {step_of(StepKind::kFree), step_of(StepKind::kGiven), step_of(StepKind::kChoose)};
+  std::vector<ScriptStep> script = {step_of(StepKind::kFree), step_of(StepKind::kGiven),
+                                    step_of(StepKind::kChoose)};
   script[0].max_new = 4;
   script[0].stop_strings = {"bc"};
   script[0].stop_tokens = {9};
@@ -182,9 +194,10 @@ RR_TEST("script: stops, given tokens, unclosed thoughts, the choice") {
     std::vector<int32_t> drawn, tokens;
     Finish finish;
   };
-  const std::vector<Run> runs = {{{0, 1, 2, 6}, {8, 0, 1, 2, 2, 2, 5, 6, 1}, Finish::kStopString},
-                                 {{0, 9, 7}, {8, 0, 9, 3, 5, 7, 8, 1}, Finish::kStopToken},
-                                 {{1, 1, 1, 1, 7}, {8, 1, 1, 1, 1, 3, 5, 7, 8, 1}, Finish::kLength}};
+  const std::vector<Run> runs = {
+      {{0, 1, 2, 6}, {8, 0, 1, 2, 2, 2, 5, 6, 1}, Finish::kStopString},
+      {{0, 9, 7}, {8, 0, 9, 3, 5, 7, 8, 1}, Finish::kStopToken},
+      {{1, 1, 1, 1, 7}, {8, 1, 1, 1, 1, 3, 5, 7, 8, 1}, Finish::kLength}};
   for (const Run& run : runs) {
     SampleResult out;
     ScriptCursor cursor(script, &trie, &bytes, {8}, out);
@@ -195,18 +208,23 @@ RR_TEST("script: stops, given tokens, unclosed thoughts, the choice") {
     expect(cursor.done() && out.tokens == run.tokens, "tokens of the row");
     expect(out.finishes[0] == int8_t(run.finish), "how the free step ended");
     expect(out.choice == (run.drawn.back() == 6 ? 0 : 1), "the chosen title");
-    expect(out.kinds[0] == int8_t(TokenKind::kGiven) && out.kinds.back() == int8_t(TokenKind::kChosen), "kinds");
-    expect(out.logprobs[0] == 0 && out.logprobs.back() == 0, "given and forced tokens have log-prob 0");
+    expect(
+        out.kinds[0] == int8_t(TokenKind::kGiven) && out.kinds.back() == int8_t(TokenKind::kChosen),
+        "kinds");
+    expect(out.logprobs[0] == 0 && out.logprobs.back() == 0,
+           "given and forced tokens have log-prob 0");
   }
   // A stop token that ends the sample; an empty free step.
   script[0].stop_token_ends_sample = true;
   SampleResult out;
   ScriptCursor cursor(script, &trie, &bytes, {}, out);
   cursor.accept(9, -1, 0);
-  expect(cursor.done() && out.choice == -1 && out.tokens.size() == 1, "the stop token ends the sample");
+  expect(cursor.done() && out.choice == -1 && out.tokens.size() == 1,
+         "the stop token ends the sample");
   script[0].max_new = 0;
   SampleResult empty;
-  expect(ScriptCursor(script, &trie, &bytes, {}, empty).restricted(), "a free step of no tokens is passed over");
+  expect(ScriptCursor(script, &trie, &bytes, {}, empty).restricted(),
+         "a free step of no tokens is passed over");
   expect_error("RR_SCRIPT", [&] { check_script(script, nullptr, 10); });
   script[1].given = {10};
   expect_error("RR_TOKEN_OUT_OF_RANGE", [&] { check_script(script, &bytes, 10); });

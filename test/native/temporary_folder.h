@@ -11,7 +11,8 @@ namespace reasonrec::test {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reasonrec-test-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "reasonrec-test-XXXXXX").string();
     expect(mkdtemp(pattern.data()) != nullptr, "mkdtemp");
     path_ = pattern;
   }

@@ -14,7 +14,8 @@ struct Family {
   ModelConfig config;
 };
 
-// Widths are no multiples of a panel; heads share keys; head_dim * heads differs from hidden in two.
+// Widths are no multiples of a panel; heads share keys; head_dim * heads differs from hidden in
+// two.
 inline std::vector<Family> families() {
   ModelConfig base;
   base.family = "llama";
@@ -28,7 +29,8 @@ inline std::vector<Family> families() {
   base.head_dim = 6;
   base.rms_eps = 1e-5f;
 
-  ModelConfig biased = base, scaled = base, linear = base, mistral = base, qwen2 = base, qwen3 = base;
+  ModelConfig biased = base, scaled = base, linear = base, mistral = base, qwen2 = base,
+              qwen3 = base;
   biased.qkv_bias = biased.o_bias = biased.mlp_bias = biased.tied_head = true;
   scaled.rope_scaling.kind = RopeScaling::Kind::kLlama3;
   scaled.rope_scaling.factor = 8;
@@ -53,20 +55,23 @@ inline std::vector<Family> families() {
 }
 
 // A trainable model whose norms and biases are random too.
-inline std::unique_ptr<Model> tiny_model(const Context& context, const ModelConfig& config, uint64_t seed) {
+inline std::unique_ptr<Model> tiny_model(const Context& context, const ModelConfig& config,
+                                         uint64_t seed) {
   auto model = Model::random(context, config, seed, 0.25f);
   model->prepare_backward(context);
   model->make_trainable(context);
   Random random(seed + 1);
   for (const Parameter& p : model->layout().entries)
     for (int64_t i = 0; i < p.size() && !p.decay; ++i)
-      model->values()[p.offset + i] = float((p.name.ends_with("bias") ? 0 : 1) + 0.2 * random.normal());
+      model->values()[p.offset + i] =
+          float((p.name.ends_with("bias") ? 0 : 1) + 0.2 * random.normal());
   model->refresh(context);
   return model;
 }
 
-inline std::unique_ptr<Adapter> tiny_adapter(const Context& context, const ModelConfig& config, int rank, uint64_t seed,
-                                             float dropout = 0, uint32_t targets = 0x7f) {
+inline std::unique_ptr<Adapter> tiny_adapter(const Context& context, const ModelConfig& config,
+                                             int rank, uint64_t seed, float dropout = 0,
+                                             uint32_t targets = 0x7f) {
   LoraConfig lora;
   lora.rank = rank;
   lora.alpha = 1.5f * float(rank);
@@ -74,7 +79,8 @@ inline std::unique_ptr<Adapter> tiny_adapter(const Context& context, const Model
   for (size_t i = 0; i < kLinears; ++i) lora.targets[i] = targets >> i & 1;
   auto adapter = std::make_unique<Adapter>(config, lora);
   Random random(seed);
-  for (int64_t i = 0; i < adapter->layout().total; ++i) adapter->values()[i] = float(0.2 * random.normal());
+  for (int64_t i = 0; i < adapter->layout().total; ++i)
+    adapter->values()[i] = float(0.2 * random.normal());
   adapter->refresh(context);
   return adapter;
 }
@@ -93,8 +99,9 @@ inline std::vector<int32_t> random_ids(Random& random, const ModelConfig& config
 }
 
 // Rows of one segment; each predicts the next, the last predicts nothing. weights: one per row.
-inline int32_t append(Example& example, const std::vector<int32_t>& ids, const std::vector<float>& weights,
-                      int32_t parent = -1, int32_t position = 0) {
+inline int32_t append(Example& example, const std::vector<int32_t>& ids,
+                      const std::vector<float>& weights, int32_t parent = -1,
+                      int32_t position = 0) {
   for (size_t i = 0; i < ids.size(); ++i) {
     example.targets.push_back(i + 1 < ids.size() ? ids[i + 1] : -1);
     example.weights.push_back(i + 1 < ids.size() ? weights[i] : 0);
@@ -128,8 +135,8 @@ struct Pass {
     decoder_forward_train(context, m, stack, e.batch, hidden.data(), saved);
     std::vector<float> lse = nans(t), dhidden = nans(t * h);
     logprobs = nans(t);
-    kernels.head_forward(context, logprobs.data(), nullptr, lse.data(), nullptr, hidden.data(), m.head(),
-                         e.targets.data(), {}, 1, t, h, v);
+    kernels.head_forward(context, logprobs.data(), nullptr, lse.data(), nullptr, hidden.data(),
+                         m.head(), e.targets.data(), {}, 1, t, h, v);
     if (stack.trained && o.adapter_gradients) adapter.resize(size_t(stack.trained->layout().total));
     if (o.model_gradients) model.resize(size_t(m.layout().total));
     Gradients gradients;
@@ -137,8 +144,9 @@ struct Pass {
     if (o.model_gradients) gradients.model = model.data();
     if (o.model_gradients) head.resize(size_t(v * h));
     float* dhead = o.model_gradients ? head.data() : nullptr;
-    kernels.head_backward(context, dhidden.data(), dhead, e.weights.data(), nullptr, hidden.data(), lse.data(), nullptr,
-                          m.head(), m.head_backward(), e.targets.data(), {}, 1, t, h, v);
+    kernels.head_backward(context, dhidden.data(), dhead, e.weights.data(), nullptr, hidden.data(),
+                          lse.data(), nullptr, m.head(), m.head_backward(), e.targets.data(), {}, 1,
+                          t, h, v);
     decoder_backward(context, m, stack, e.batch, saved, dhidden.data(), gradients);
   }
 

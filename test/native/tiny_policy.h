@@ -1,5 +1,5 @@
-// A tiny policy to sample from and to train: a decoder with an adapter, prompts of chosen lengths, a
-// trie of titles, and the way from decoded samples to a policy step.
+// A tiny policy to sample from and to train: a decoder with an adapter, prompts of chosen lengths,
+// a trie of titles, and the way from decoded samples to a policy step.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace reasonrec::test {
 
-// The vocabulary takes two tiles of the head; qkv biases, grouped heads and a tied head as in Qwen2.
+// The vocabulary takes two tiles of the head; qkv biases, grouped heads and a tied head as in
+// Qwen2.
 inline ModelConfig policy_config() {
   ModelConfig c;
   c.family = "qwen2";
@@ -34,7 +35,9 @@ struct TinyPolicy {
   std::unique_ptr<Adapter> adapter;
 
   explicit TinyPolicy(const Kernels& kernels, int threads = 2, uint64_t seed = 11)
-      : context(kernels, threads), config(policy_config()), model(tiny_model(context, config, seed)),
+      : context(kernels, threads),
+        config(policy_config()),
+        model(tiny_model(context, config, seed)),
         adapter(tiny_adapter(context, config, 3, seed + 5)) {}
   AdapterStack stack() const { return {nullptr, adapter.get()}; }
 };
@@ -44,7 +47,8 @@ inline std::vector<std::vector<int32_t>> tiny_titles() {
   return {{100, 7, 9, 3}, {100, 7, 8, 4, 3}, {100, 550, 3}, {101, 102, 103, 3}, {250, 3}, {5}};
 }
 
-inline GroupRequest tiny_group(Random& random, const ModelConfig& config, int64_t prompt, int samples, uint64_t stream,
+inline GroupRequest tiny_group(Random& random, const ModelConfig& config, int64_t prompt,
+                               int samples, uint64_t stream,
                                const std::shared_ptr<const Trie>& trie = nullptr) {
   GroupRequest group;
   group.prompt = random_ids(random, config, prompt);
@@ -73,7 +77,8 @@ inline ScriptStep choose_step(float temperature = 1) {
 }
 
 // What was sampled or chosen is trained; advantages alternate in size and sign.
-inline PolicyGroup policy_group(const GroupRequest& request, const std::vector<SampleResult>& samples) {
+inline PolicyGroup policy_group(const GroupRequest& request,
+                                const std::vector<SampleResult>& samples) {
   PolicyGroup group;
   group.prompt = request.prompt;
   group.trie = request.trie;
@@ -95,7 +100,8 @@ inline PolicyGroup policy_group(const GroupRequest& request, const std::vector<S
 inline std::vector<double> token_mean_weights(const std::vector<PolicyGroup>& groups) {
   std::vector<int64_t> lengths;
   for (const PolicyGroup& g : groups)
-    for (const PolicyCompletion& c : g.completions) lengths.push_back(std::count(c.mask.begin(), c.mask.end(), 1));
+    for (const PolicyCompletion& c : g.completions)
+      lengths.push_back(std::count(c.mask.begin(), c.mask.end(), 1));
   return aggregation_weights(Aggregation::kTokenMean, lengths, 0);
 }
 

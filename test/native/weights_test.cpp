@@ -1,5 +1,5 @@
-// Weights and adapters in files: names, shapes, shards and stored formats; and that a model's panels
-// follow its master.
+// Weights and adapters in files: names, shapes, shards and stored formats; and that a model's
+// panels follow its master.
 
 #include "core/check.h"
 #include "core/safetensors.h"
@@ -14,7 +14,8 @@ void expect_error(const char* code, const std::string& part, Call call) {
   try {
     call();
   } catch (const Error& error) {
-    expect(error.code == code, std::string("expected ") + code + ", got " + error.code + " (" + error.what() + ")");
+    expect(error.code == code,
+           std::string("expected ") + code + ", got " + error.code + " (" + error.what() + ")");
     expect(std::string(error.what()).find(part) != std::string::npos,
            std::string(error.what()) + " does not name " + part);
     return;
@@ -26,8 +27,9 @@ struct Stored {  // a model's tensors, to be written in any split
   std::vector<TensorToWrite> tensors;
   explicit Stored(Model& model) {
     for (const Parameter& p : model.layout().entries)
-      tensors.push_back({p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols},
-                         model.values() + p.offset});
+      tensors.push_back(
+          {p.name, p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols},
+           model.values() + p.offset});
   }
   void write(const std::string& path, size_t from, size_t to) const {
     write_safetensors(path, {tensors.begin() + int64_t(from), tensors.begin() + int64_t(to)});
@@ -65,8 +67,10 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
     auto from_master = Model::load(context, family.config, {folder / "master"});
     for (const auto& loaded : {&sharded, &from_panels, &from_master}) {
       const Pass got = pass_of(context, **loaded, example);
-      expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()), family.name + ", hidden");
-      expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()), family.name + ", gradient");
+      expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()),
+                       family.name + ", hidden");
+      expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()),
+                       family.name + ", gradient");
     }
     sharded->make_trainable(context);
     expect_same_bits(sharded->values(), model->values(), model->layout().total,
@@ -77,15 +81,18 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
 RR_TEST("weights: refresh brings changed values to every panel") {
   TestContext context(*cpu_kernels().back());
   for (const Family& family : families()) {
-    const auto first = tiny_model(context, family.config, 53), second = tiny_model(context, family.config, 54);
+    const auto first = tiny_model(context, family.config, 53),
+               second = tiny_model(context, family.config, 54);
     std::copy_n(second->values(), second->layout().total, first->values());
     first->refresh(context);
     Random random(55);
     Example example;
     append(example, random_ids(random, family.config, 13), random.normals(13));
     const Pass got = pass_of(context, *first, example), want = pass_of(context, *second, example);
-    expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()), family.name + ", hidden");
-    expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()), family.name + ", gradient");
+    expect_same_bits(got.hidden.data(), want.hidden.data(), int64_t(want.hidden.size()),
+                     family.name + ", hidden");
+    expect_same_bits(got.model.data(), want.model.data(), int64_t(want.model.size()),
+                     family.name + ", gradient");
   }
 }
 
@@ -97,14 +104,19 @@ RR_TEST("weights: random models have the deviation asked for and depend on the s
              c = Model::random(one, config, 6, 0.02f);
   for (Model* m : {a.get(), b.get(), c.get()}) m->make_trainable(one);
   expect_same_bits(a->values(), b->values(), 500 * config.hidden, "same seed");
-  expect(std::memcmp(a->values(), c->values(), sizeof(float) * 64) != 0, "other seed, other weights");
+  expect(std::memcmp(a->values(), c->values(), sizeof(float) * 64) != 0,
+         "other seed, other weights");
   double sum = 0, squares = 0;
   const int64_t n = 500 * config.hidden;
-  for (int64_t i = 0; i < n; ++i) sum += a->values()[i], squares += double(a->values()[i]) * a->values()[i];
+  for (int64_t i = 0; i < n; ++i)
+    sum += a->values()[i], squares += double(a->values()[i]) * a->values()[i];
   // 12,000 draws: the mean is within 5 standard errors, the deviation within 5 / sqrt(2 n)
   expect(std::fabs(sum / double(n)) < 5 * 0.02 / std::sqrt(double(n)), "mean");
-  expect(std::fabs(std::sqrt(squares / double(n)) / 0.02 - 1) < 5 / std::sqrt(2.0 * double(n)), "deviation");
-  expect(a->layout().at("model.norm.weight").decay == false && a->layout().at("lm_head.weight").decay, "decay flags");
+  expect(std::fabs(std::sqrt(squares / double(n)) / 0.02 - 1) < 5 / std::sqrt(2.0 * double(n)),
+         "deviation");
+  expect(
+      a->layout().at("model.norm.weight").decay == false && a->layout().at("lm_head.weight").decay,
+      "decay flags");
 }
 
 RR_TEST("weights: files that do not fit the configuration are refused with the tensor named") {
@@ -115,11 +127,14 @@ RR_TEST("weights: files that do not fit the configuration are refused with the t
   Stored stored(*model);
   const std::string path = folder / "weights";
   const auto load = [&](const ModelConfig& config) { Model::load(context, config, {path}); };
-  const auto rewrite = [&](const std::vector<TensorToWrite>& tensors) { write_safetensors(path, tensors); };
+  const auto rewrite = [&](const std::vector<TensorToWrite>& tensors) {
+    write_safetensors(path, tensors);
+  };
 
   rewrite(stored.tensors);
   load(untied);
-  expect_error("RR_UNEXPECTED_TENSOR", "in more than one", [&] { Model::load(context, untied, {path, path}); });
+  expect_error("RR_UNEXPECTED_TENSOR", "in more than one",
+               [&] { Model::load(context, untied, {path, path}); });
   ModelConfig wider = untied;
   wider.intermediate += 1;
   expect_error("RR_SHAPE_MISMATCH", "mlp.gate_proj.weight", [&] { load(wider); });
@@ -152,7 +167,8 @@ RR_TEST("weights: files that do not fit the configuration are refused with the t
   load(tied);
 
   const Parameter& bad = model->layout().at("model.layers.1.mlp.up_proj.weight");
-  for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     model->values()[bad.offset + 5] = value;
     rewrite(stored.tensors);
     expect_error("RR_NON_FINITE_WEIGHTS", bad.name, [&] { load(untied); });
@@ -168,10 +184,11 @@ RR_TEST("adapters: PEFT names, round trip through a file, and refusals") {
   const ModelConfig config = families().back().config;
   const auto adapter = tiny_adapter(context, config, 4, 58);
   const Parameter& first = adapter->layout().entries[0];
-  expect(first.name == "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" && first.rows == 4 &&
-             first.cols == config.hidden,
+  expect(first.name == "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" &&
+             first.rows == 4 && first.cols == config.hidden,
          "first tensor is " + first.name);
-  const Parameter& down = adapter->layout().at("base_model.model.model.layers.1.mlp.down_proj.lora_B.weight");
+  const Parameter& down =
+      adapter->layout().at("base_model.model.model.layers.1.mlp.down_proj.lora_B.weight");
   expect(down.rows == config.hidden && down.cols == 4 && down.offset == adapter->offset_b(1, kDown),
          "down_proj.lora_B");
 
@@ -211,7 +228,10 @@ RR_TEST("adapters: a fresh one changes nothing, a clone lives on its own") {
     return pass.hidden;
   };
   const std::vector<float> base = hidden(nullptr);
-  Adapter fresh(config, {.rank = 4, .alpha = 8, .rslora = true, .targets = {true, true, true, true, true, true, true}});
+  Adapter fresh(config, {.rank = 4,
+                         .alpha = 8,
+                         .rslora = true,
+                         .targets = {true, true, true, true, true, true, true}});
   expect(std::fabs(fresh.config().scale() - 4) < 1e-6, "rslora scale is alpha / sqrt(r)");
   fresh.initialise(3);
   fresh.refresh(context);
@@ -220,7 +240,8 @@ RR_TEST("adapters: a fresh one changes nothing, a clone lives on its own") {
   const Parameter& a = fresh.layout().entries[0];
   const double bound = 1 / std::sqrt(double(config.hidden));
   double most = 0;
-  for (int64_t i = 0; i < a.size(); ++i) most = std::max(most, std::fabs(double(fresh.values()[i])));
+  for (int64_t i = 0; i < a.size(); ++i)
+    most = std::max(most, std::fabs(double(fresh.values()[i])));
   expect(most <= bound && most > 0.8 * bound, "A is uniform in +-1/sqrt(in)");
 
   const auto adapter = tiny_adapter(context, config, 4, 61);
@@ -230,7 +251,8 @@ RR_TEST("adapters: a fresh one changes nothing, a clone lives on its own") {
   std::fill_n(adapter->values(), adapter->layout().total, 0.0f);
   adapter->refresh(context);
   const std::vector<float> later = hidden(copy.get());
-  expect_same_bits(later.data(), want.data(), int64_t(want.size()), "clone after its original changed");
+  expect_same_bits(later.data(), want.data(), int64_t(want.size()),
+                   "clone after its original changed");
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 //   w *= 1 - lr wd;  m += (g - m)(1 - b1);  v = v b2 + (1 - b2) g g
 //   w -= (lr / (1 - b1^step)) * m / (sqrt(v) / sqrt(1 - b2^step) + eps)
 // and the squared norm of a gradient in doubles: blocks of 4096 floats, eight sums per block.
-static void adamw(const Context& ctx, float* w, float* m, float* v, const float* g, int64_t n, float lr, float beta1,
-                  float beta2, float eps, float weight_decay, float grad_scale, int64_t step) {
+static void adamw(const Context& ctx, float* w, float* m, float* v, const float* g, int64_t n,
+                  float lr, float beta1, float beta2, float eps, float weight_decay,
+                  float grad_scale, int64_t step) {
   const double correction1 = 1.0 - __builtin_pow(double(beta1), double(step));
   const double correction2 = 1.0 - __builtin_pow(double(beta2), double(step));
   const Vec decay = set1(float(1.0 - double(lr) * double(weight_decay)));

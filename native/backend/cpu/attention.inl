@@ -1,10 +1,12 @@
-// Attention over segment trees: out = softmax(scale q K^T) V over [ancestors root first, own keys causal].
+// Attention over segment trees: out = softmax(scale q K^T) V over [ancestors root first, own keys
+// causal].
 //
-// A tile is M = rows x group query rows of one kv head (group = heads / kv_heads). Per tile: scores of
-// every block by the gemm micro-kernel, maximum, p = exp(s - max), the sum of p, and P V block after
-// block. A row's sums run over its keys in chain order, lane l taking block positions l, l + kLanes, ...;
-// keys it may not see have p = 0 and add exactly nothing. So neither the tile, nor how many rows the
-// batch adds per segment, nor the thread changes a bit: one row decoded equals the row trained.
+// A tile is M = rows x group query rows of one kv head (group = heads / kv_heads). Per tile: scores
+// of every block by the gemm micro-kernel, maximum, p = exp(s - max), the sum of p, and P V block
+// after block. A row's sums run over its keys in chain order, lane l taking block positions l, l +
+// kLanes, ...; keys it may not see have p = 0 and add exactly nothing. So neither the tile, nor how
+// many rows the batch adds per segment, nor the thread changes a bit: one row decoded equals the
+// row trained.
 static float* attention_keys(const KvBlock& block, int kv_head, int64_t d) {
   return block.k + kv_head * block.capacity * d;
 }
@@ -12,13 +14,13 @@ static float* attention_values(const KvBlock& block, int kv_head, int64_t d) {
   return block.v + kv_head * ((d + kPanel - 1) / kPanel) * block.capacity * kPanel;
 }
 
-static void kv_append(const Context& ctx, const KvBlock* blocks, const Segment* segments, int64_t count,
-                      const float* k, const float* v, const AttentionShape& shape) {
+static void kv_append(const Context& ctx, const KvBlock* blocks, const Segment* segments,
+                      int64_t count, const float* k, const float* v, const AttentionShape& shape) {
   const int64_t d = shape.head_dim, heads = shape.kv_heads;
   for (int64_t i = 0; i < count; ++i)
     if (segments[i].past + segments[i].rows > blocks[i].capacity)
-      cpu::fail("RR_BAD_SEGMENTS", "a segment does not fit its key block", "past + rows <= capacity",
-                segments[i].past + segments[i].rows);
+      cpu::fail("RR_BAD_SEGMENTS", "a segment does not fit its key block",
+                "past + rows <= capacity", segments[i].past + segments[i].rows);
   const auto append = [&](int64_t task, int) {
     const Segment& s = segments[task / heads];
     const KvBlock& block = blocks[task / heads];
@@ -31,8 +33,8 @@ static void kv_append(const Context& ctx, const KvBlock* blocks, const Segment* 
       float* to = keys + at / kPanel * d * kPanel + at % kPanel;
       for (int64_t j = 0; j < d; ++j) to[j * kPanel] = from_k[j];
       for (int64_t j = 0; j < d; j += kLanes)
-        store_n(values + j / kPanel * block.capacity * kPanel + at * kPanel + j % kPanel, load_n(from_v + j, d - j),
-                d - j);
+        store_n(values + j / kPanel * block.capacity * kPanel + at * kPanel + j % kPanel,
+                load_n(from_v + j, d - j), d - j);
     }
   };
   int64_t rows = 0;
@@ -43,7 +45,8 @@ static void kv_append(const Context& ctx, const KvBlock* blocks, const Segment* 
     cpu::parallel(ctx, count * heads, append);
 }
 
-// One row's scores: the ancestors' columns, all seen, then `own_keys` own columns of which `visible` are.
+// One row's scores: the ancestors' columns, all seen, then `own_keys` own columns of which
+// `visible` are.
 struct AttentionRow {
   float* scores;
   const cpu::AttentionAncestor* chain;
@@ -76,18 +79,20 @@ static float attention_softmax(const AttentionRow& row, float scale, float* max_
   const float max = lane_max(top) * scale;
   Vec sum = set1(0.0f);
   for (int64_t b = 0; b < row.ancestors; ++b)
-    sum = attention_exp(row.scores + row.chain[b].offset, row.chain[b].keys, row.chain[b].keys, scale, max, sum);
+    sum = attention_exp(row.scores + row.chain[b].offset, row.chain[b].keys, row.chain[b].keys,
+                        scale, max, sum);
   sum = attention_exp(row.scores + row.own_offset, row.visible, row.own_keys, scale, max, sum);
   *max_out = max;
   return lane_sum(sum);
 }
 
 // Copies query rows of one kv head to (rows x group, d): rows outermost, heads of the group inside.
-static void attention_gather(float* to, const float* from, const AttentionShape& shape, int kv_head, int64_t first_row,
-                             int64_t rows) {
+static void attention_gather(float* to, const float* from, const AttentionShape& shape, int kv_head,
+                             int64_t first_row, int64_t rows) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   for (int64_t row = 0; row < rows; ++row)
-    __builtin_memcpy(to + row * group * d, from + ((first_row + row) * shape.heads + kv_head * group) * d,
+    __builtin_memcpy(to + row * group * d,
+                     from + ((first_row + row) * shape.heads + kv_head * group) * d,
                      size_t(group * d) * sizeof(float));
 }
 
@@ -108,14 +113,16 @@ struct AttentionScratch {
 
 // Scores and softmax of one segment's rows; `at` is their first row among the tile's.
 static void attention_own_rows(const AttentionCall& call, const cpu::AttentionTile& tile,
-                               const cpu::AttentionRows& rows, int64_t at, int kv_head, const AttentionScratch& mem) {
+                               const cpu::AttentionRows& rows, int64_t at, int kv_head,
+                               const AttentionScratch& mem) {
   const int64_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads;
   const Segment& s = call.segments[rows.segment];
   const int64_t keys = s.past + rows.first + rows.rows;
   const Panels panels{attention_keys(call.blocks[rows.segment], kv_head, d), d * kPanel};
   const GemmTerm term{mem.q + at * group * d, d, 1, panels, d};
   float* scores = mem.scores + at * group * mem.ld;
-  gemm_serial(scores + tile.ancestor_keys, mem.ld, rows.rows * group, keys, &term, 1, GemmStart::kZero, nullptr);
+  gemm_serial(scores + tile.ancestor_keys, mem.ld, rows.rows * group, keys, &term, 1,
+              GemmStart::kZero, nullptr);
   for (int64_t i = 0; i < rows.rows * group; ++i) {
     const AttentionRow line{scores + i * mem.ld,
                             call.plan.chain + tile.chain_begin,
@@ -127,17 +134,19 @@ static void attention_own_rows(const AttentionCall& call, const cpu::AttentionTi
     const float sum = attention_softmax(line, call.shape.scale, &max);
     mem.sums[at * group + i] = sum;
     const int64_t row = s.row_begin + rows.first + i / group, head = kv_head * group + i % group;
-    if (call.lse) call.lse[row * call.shape.heads + head] = float(double(max) + __builtin_log(double(sum)));
+    if (call.lse)
+      call.lse[row * call.shape.heads + head] = float(double(max) + __builtin_log(double(sum)));
   }
 }
 
-static void attention_write(const AttentionCall& call, const cpu::AttentionRows& rows, int64_t at, int kv_head,
-                            const AttentionScratch& mem) {
+static void attention_write(const AttentionCall& call, const cpu::AttentionRows& rows, int64_t at,
+                            int kv_head, const AttentionScratch& mem) {
   const int64_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads;
   const int64_t first = call.segments[rows.segment].row_begin + rows.first;
   for (int64_t i = 0; i < rows.rows * group; ++i) {
     const float* from = mem.o + (at * group + i) * d;
-    float* to = call.out + ((first + i / group) * call.shape.heads + kv_head * group + i % group) * d;
+    float* to =
+        call.out + ((first + i / group) * call.shape.heads + kv_head * group + i % group) * d;
     const Vec sum = set1(mem.sums[at * group + i]);
     for (int64_t j = 0; j < d; j += kLanes) store_n(to + j, load_n(from + j, d - j) / sum, d - j);
   }
@@ -145,7 +154,8 @@ static void attention_write(const AttentionCall& call, const cpu::AttentionRows&
 
 static void attention_tile(const AttentionCall& call, const cpu::AttentionTile& tile, int kv_head,
                            const AttentionScratch& mem) {
-  const int64_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads, m = tile.rows * group;
+  const int64_t d = call.shape.head_dim, group = call.shape.heads / call.shape.kv_heads,
+                m = tile.rows * group;
   const cpu::AttentionRows* rows = call.plan.rows;
   int64_t at = 0;
   for (int64_t e = tile.rows_begin; e < tile.rows_end; at += rows[e++].rows)
@@ -155,7 +165,8 @@ static void attention_tile(const AttentionCall& call, const cpu::AttentionTile& 
     const cpu::AttentionAncestor& ancestor = call.plan.chain[c];
     const Panels panels{attention_keys(call.blocks[ancestor.segment], kv_head, d), d * kPanel};
     const GemmTerm term{mem.q, d, 1, panels, d};
-    gemm_serial(mem.scores + ancestor.offset, mem.ld, m, ancestor.keys, &term, 1, GemmStart::kZero, nullptr);
+    gemm_serial(mem.scores + ancestor.offset, mem.ld, m, ancestor.keys, &term, 1, GemmStart::kZero,
+                nullptr);
   }
   at = 0;
   for (int64_t e = tile.rows_begin; e < tile.rows_end; at += rows[e++].rows)
@@ -183,11 +194,13 @@ static void attention_tile(const AttentionCall& call, const cpu::AttentionTile& 
   }
 }
 
-static void attention_forward(const Context& ctx, float* out, float* lse, const float* q, const KvBlock* blocks,
-                              const Segment* segments, int64_t count, const AttentionShape& shape) {
+static void attention_forward(const Context& ctx, float* out, float* lse, const float* q,
+                              const KvBlock* blocks, const Segment* segments, int64_t count,
+                              const AttentionShape& shape) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   const int64_t consecutive = group >= 24 ? 1 : 24 / group, together = group >= 64 ? 1 : 64 / group;
-  const cpu::AttentionPlan plan = cpu::plan_attention(segments, blocks, count, kPanel, consecutive, together);
+  const cpu::AttentionPlan plan =
+      cpu::plan_attention(segments, blocks, count, kPanel, consecutive, together);
   if (plan.tile_count == 0) return;
   const int64_t m = plan.most_rows * group, ld = plan.most_keys;
   const int64_t each = (m * (2 * d + ld + 1) + 15) / 16 * 16;
@@ -195,7 +208,8 @@ static void attention_forward(const Context& ctx, float* out, float* lse, const 
   const AttentionCall call{out, lse, q, blocks, segments, shape, plan};
   cpu::parallel(ctx, plan.tile_count * shape.kv_heads, [&](int64_t task, int worker) {
     float* mine = memory + worker * each;
-    const AttentionScratch mem{mine + m * ld, mine + m * (ld + d), mine, mine + m * (ld + 2 * d), ld};
+    const AttentionScratch mem{mine + m * ld, mine + m * (ld + d), mine, mine + m * (ld + 2 * d),
+                               ld};
     attention_tile(call, plan.tiles[task / shape.kv_heads], int(task % shape.kv_heads), mem);
   });
 }

@@ -12,26 +12,30 @@ struct AttentionGradient {
   const AttentionShape& shape;
 };
 
-// Packed keys and values of a segment and kv head: kt, vt = (d, keys) as right-hand operands of scores
-// and dp; kn = (keys, d) for dq. All of `keys` rounded up to whole panels.
+// Packed keys and values of a segment and kv head: kt, vt = (d, keys) as right-hand operands of
+// scores and dp; kn = (keys, d) for dq. All of `keys` rounded up to whole panels.
 struct AttentionPacked {
   float *kt, *vt, *kn;
 };
-static AttentionPacked attention_packed(float* memory, int64_t padded_before, int64_t padded, int64_t d) {
+static AttentionPacked attention_packed(float* memory, int64_t padded_before, int64_t padded,
+                                        int64_t d) {
   const int64_t wide = (d + kPanel - 1) / kPanel * kPanel;
   float* at = memory + padded_before * (2 * d + wide);
   return {at, at + padded * d, at + 2 * padded * d};
 }
-static int64_t attention_padded(const Segment& s) { return (s.rows + kPanel - 1) / kPanel * kPanel; }
+static int64_t attention_padded(const Segment& s) {
+  return (s.rows + kPanel - 1) / kPanel * kPanel;
+}
 
-// Memory of one step of at most m rows: q, dout, dq (m, d); their panels; scores and dp (m, keys); lse and D (m).
+// Memory of one step of at most m rows: q, dout, dq (m, d); their panels; scores and dp (m, keys);
+// lse and D (m).
 struct AttentionStep {
   float *q, *dout, *dq, *q_panels, *dout_panels, *p, *ds, *lse, *d;
   int64_t ld;
 };
 
-static void attention_step_load(const AttentionGradient& g, const AttentionStep& step, int kv_head, int64_t first_row,
-                                int64_t rows) {
+static void attention_step_load(const AttentionGradient& g, const AttentionStep& step, int kv_head,
+                                int64_t first_row, int64_t rows) {
   const int64_t d = g.shape.head_dim, group = g.shape.heads / g.shape.kv_heads, m = rows * group;
   attention_gather(step.q, g.q, g.shape, kv_head, first_row, rows);
   attention_gather(step.dout, g.dout, g.shape, kv_head, first_row, rows);
@@ -47,7 +51,8 @@ static void attention_step_load(const AttentionGradient& g, const AttentionStep&
   pack_serial(step.dout_panels, step.dout, m, d, d, 1);
 }
 
-// p and ds of m rows against one block; row i sees visible(i) of its keys, the rest get exact zeros.
+// p and ds of m rows against one block; row i sees visible(i) of its keys, the rest get exact
+// zeros.
 template <class Visible>
 static void attention_step_scores(const AttentionStep& step, int64_t m, int64_t keys, float scale,
                                   const Visible& visible) {
@@ -55,7 +60,8 @@ static void attention_step_scores(const AttentionStep& step, int64_t m, int64_t 
     float *p = step.p + i * step.ld, *ds = step.ds + i * step.ld;
     const int64_t seen = visible(i);
     for (int64_t j = 0; j < keys; j += kLanes) {
-      const Vec e = keep_n(exp(load_n(p + j, seen - j) * set1(scale) - set1(step.lse[i])), seen - j);
+      const Vec e =
+          keep_n(exp(load_n(p + j, seen - j) * set1(scale) - set1(step.lse[i])), seen - j);
       const Vec grad = e * (load_n(ds + j, seen - j) - set1(step.d[i])) * set1(scale);
       store_n(p + j, e, keys - j);
       store_n(ds + j, keep_n(grad, seen - j), keys - j);
@@ -66,8 +72,8 @@ static void attention_step_scores(const AttentionStep& step, int64_t m, int64_t 
 // All gradients between m query rows and the first `keys` keys of one segment.
 template <class Visible>
 static void attention_step_block(const AttentionGradient& g, const AttentionStep& step, int64_t m,
-                                 const Segment& block, const AttentionPacked& packed, int64_t keys, int kv_head,
-                                 GemmStart start, const Visible& visible) {
+                                 const Segment& block, const AttentionPacked& packed, int64_t keys,
+                                 int kv_head, GemmStart start, const Visible& visible) {
   const int64_t d = g.shape.head_dim, ld = step.ld, stride = g.shape.kv_heads * d;
   const GemmTerm score{step.q, d, 1, {packed.kt, d * kPanel}, d};
   const GemmTerm dp{step.dout, d, 1, {packed.vt, d * kPanel}, d};
@@ -84,34 +90,41 @@ static void attention_step_block(const AttentionGradient& g, const AttentionStep
 }
 
 // Where a segment's packed keys begin: padded keys of the tree's segments before it.
-static int64_t attention_padded_before(const Segment* segments, int64_t tree_begin, int64_t segment) {
+static int64_t attention_padded_before(const Segment* segments, int64_t tree_begin,
+                                       int64_t segment) {
   int64_t before = 0;
   for (int64_t s = tree_begin; s < segment; ++s) before += attention_padded(segments[s]);
   return before;
 }
 
 // dq += over the ancestors root first, by recursion; returns how the next block starts.
-static GemmStart attention_step_ancestors(const AttentionGradient& g, const AttentionStep& step, int64_t m,
-                                          int32_t segment, float* packed, int64_t tree_begin, int kv_head) {
+static GemmStart attention_step_ancestors(const AttentionGradient& g, const AttentionStep& step,
+                                          int64_t m, int32_t segment, float* packed,
+                                          int64_t tree_begin, int kv_head) {
   if (segment < 0) return GemmStart::kZero;
   const Segment& s = g.segments[segment];
-  const GemmStart start = attention_step_ancestors(g, step, m, s.parent, packed, tree_begin, kv_head);
+  const GemmStart start =
+      attention_step_ancestors(g, step, m, s.parent, packed, tree_begin, kv_head);
   if (s.rows == 0) return start;
   const int64_t before = attention_padded_before(g.segments, tree_begin, segment);
-  const AttentionPacked mine = attention_packed(packed, before, attention_padded(s), g.shape.head_dim);
-  attention_step_block(g, step, m, s, mine, s.rows, kv_head, start, [&](int64_t) { return s.rows; });
+  const AttentionPacked mine =
+      attention_packed(packed, before, attention_padded(s), g.shape.head_dim);
+  attention_step_block(g, step, m, s, mine, s.rows, kv_head, start,
+                       [&](int64_t) { return s.rows; });
   return GemmStart::kAccumulate;
 }
 
-static void attention_segment_backward(const AttentionGradient& g, const AttentionStep& step, int64_t segment,
-                                       float* packed, const AttentionPacked& mine, int64_t tree_begin, int kv_head) {
+static void attention_segment_backward(const AttentionGradient& g, const AttentionStep& step,
+                                       int64_t segment, float* packed, const AttentionPacked& mine,
+                                       int64_t tree_begin, int kv_head) {
   const Segment& s = g.segments[segment];
   const int64_t d = g.shape.head_dim, group = g.shape.heads / g.shape.kv_heads;
   const int64_t most = group >= kBackwardRows ? 1 : kBackwardRows / group;
   for (int64_t first = 0; first < s.rows; first += most) {
     const int64_t rows = s.rows - first < most ? s.rows - first : most, m = rows * group;
     attention_step_load(g, step, kv_head, s.row_begin + first, rows);
-    const GemmStart start = attention_step_ancestors(g, step, m, s.parent, packed, tree_begin, kv_head);
+    const GemmStart start =
+        attention_step_ancestors(g, step, m, s.parent, packed, tree_begin, kv_head);
     attention_step_block(g, step, m, s, mine, first + rows, kv_head, start,
                          [&](int64_t i) { return first + i / group + 1; });
     for (int64_t row = 0; row < rows; ++row)
@@ -120,8 +133,8 @@ static void attention_segment_backward(const AttentionGradient& g, const Attenti
   }
 }
 
-static void attention_tree_backward(const AttentionGradient& g, const AttentionStep& step, float* packed,
-                                    int64_t begin, int64_t end, int kv_head) {
+static void attention_tree_backward(const AttentionGradient& g, const AttentionStep& step,
+                                    float* packed, int64_t begin, int64_t end, int kv_head) {
   const int64_t d = g.shape.head_dim, stride = g.shape.kv_heads * d;
   int64_t before = 0;
   for (int64_t i = begin; i < end; ++i) {
@@ -141,9 +154,11 @@ static void attention_tree_backward(const AttentionGradient& g, const AttentionS
   }
 }
 
-static void attention_backward(const Context& ctx, float* dq, float* dk, float* dv, const float* dout,
-                               const float* out, const float* lse, const float* q, const float* k, const float* v,
-                               const Segment* segments, int64_t count, const AttentionShape& shape) {
+static void attention_backward(const Context& ctx, float* dq, float* dk, float* dv,
+                               const float* dout, const float* out, const float* lse,
+                               const float* q, const float* k, const float* v,
+                               const Segment* segments, int64_t count,
+                               const AttentionShape& shape) {
   const cpu::AttentionTrees trees = cpu::attention_trees(segments, count, kPanel);
   if (trees.count == 0) return;
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
@@ -173,6 +188,7 @@ static void attention_backward(const Context& ctx, float* dq, float* dk, float* 
     step.d = take(m);
     step.ld = ld;
     const int64_t tree = task / shape.kv_heads;
-    attention_tree_backward(g, step, panels, trees.begin[tree], trees.begin[tree + 1], int(task % shape.kv_heads));
+    attention_tree_backward(g, step, panels, trees.begin[tree], trees.begin[tree + 1],
+                            int(task % shape.kv_heads));
   });
 }

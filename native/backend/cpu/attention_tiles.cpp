@@ -23,9 +23,12 @@ void check_segment(const Segment* segments, const KvBlock* blocks, int64_t i) {
   const Segment& s = segments[i];
   check(s.parent >= -1 && s.parent < i, "RR_BAD_SEGMENTS", "a segment's parent must come before it",
         "-1 or below " + std::to_string(i), std::to_string(s.parent));
-  check(s.rows >= 0 && s.past >= 0 && s.row_begin >= 0, "RR_BAD_SEGMENTS", "a segment's counts must not be negative");
-  check(!blocks || s.past + s.rows <= blocks[i].capacity, "RR_BAD_SEGMENTS", "a segment does not fit its key block",
-        blocks ? "at most " + std::to_string(blocks[i].capacity) : "", std::to_string(s.past + s.rows));
+  check(s.rows >= 0 && s.past >= 0 && s.row_begin >= 0, "RR_BAD_SEGMENTS",
+        "a segment's counts must not be negative");
+  check(!blocks || s.past + s.rows <= blocks[i].capacity, "RR_BAD_SEGMENTS",
+        "a segment does not fit its key block",
+        blocks ? "at most " + std::to_string(blocks[i].capacity) : "",
+        std::to_string(s.past + s.rows));
 }
 
 // Appends the ancestors, root first; returns their keys in whole panels.
@@ -45,15 +48,16 @@ int64_t append_chain(AttentionPlan& plan, const Segment* segments, int32_t paren
 
 }  // namespace
 
-AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count, int panel,
-                             int64_t consecutive, int64_t together) {
+AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count,
+                             int panel, int64_t consecutive, int64_t together) {
   AttentionPlan plan;
   for (int64_t i = 0; i < count; ++i) {
     check_segment(segments, blocks, i);
     const Segment& s = segments[i];
     if (s.rows == 0) continue;
     AttentionTile* last = plan.tile_list.empty() ? nullptr : &plan.tile_list.back();
-    const bool joins = last && s.parent >= 0 && segments[plan.row_list.back().segment].parent == s.parent &&
+    const bool joins = last && s.parent >= 0 &&
+                       segments[plan.row_list.back().segment].parent == s.parent &&
                        last->rows + s.rows <= together && s.rows < consecutive;
     if (joins) {
       plan.row_list.push_back({int32_t(i), 0, s.rows});
@@ -68,8 +72,8 @@ AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int
       const int64_t rows = std::min(consecutive, s.rows - first);
       const int64_t at = int64_t(plan.row_list.size());
       plan.row_list.push_back({int32_t(i), first, rows});
-      plan.tile_list.push_back({at, at + 1, rows, chain_begin, int64_t(plan.chain_list.size()), ancestor_keys,
-                                round_up(s.past + first + rows, panel)});
+      plan.tile_list.push_back({at, at + 1, rows, chain_begin, int64_t(plan.chain_list.size()),
+                                ancestor_keys, round_up(s.past + first + rows, panel)});
     }
   }
   for (const AttentionTile& tile : plan.tile_list) {
@@ -88,7 +92,8 @@ AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel
   std::vector<int64_t> root(static_cast<size_t>(count)), last(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     check_segment(segments, nullptr, i);
-    check(segments[i].past == 0, "RR_BAD_SEGMENTS", "attention backward needs segments without earlier keys", "past 0",
+    check(segments[i].past == 0, "RR_BAD_SEGMENTS",
+          "attention backward needs segments without earlier keys", "past 0",
           std::to_string(segments[i].past));
     root[size_t(i)] = segments[i].parent < 0 ? i : root[size_t(segments[i].parent)];
     last[size_t(root[size_t(i)])] = i;
@@ -101,7 +106,8 @@ AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel
     }
     open_until = std::max(open_until, last[size_t(root[size_t(i)])]);
     padded += round_up(segments[i].rows, panel);
-    trees.most_padded_segment = std::max(trees.most_padded_segment, round_up(segments[i].rows, panel));
+    trees.most_padded_segment =
+        std::max(trees.most_padded_segment, round_up(segments[i].rows, panel));
     trees.most_padded_keys = std::max(trees.most_padded_keys, padded);
   }
   trees.count = int64_t(trees.begin_list.size());

@@ -1,6 +1,6 @@
 // The AVX-512 kernels. The target pragma covers our own code only: every header comes before it, so
-// that no inline function of the standard library is compiled for wide vectors and shared with others.
-// Clang has another pragma and takes the portable kernels.
+// that no inline function of the standard library is compiled for wide vectors and shared with
+// others. Clang has another pragma and takes the portable kernels.
 #include "backend/backend.h"
 #include "backend/cpu/attention_tiles.h"
 #include "backend/cpu/launch.h"
@@ -22,9 +22,10 @@ namespace avx512_isa {
 namespace reasonrec {
 const Kernels* avx512_kernels() {
   static Kernels table;
-  static const bool able = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                           __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
+  static const bool able =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");
   static const bool filled = able && (table = avx512_isa::kernel_table("avx512"), true);
   return filled ? &table : nullptr;
 }

@@ -1,9 +1,10 @@
-// exp(x) per lane, our own so that a lane's bits depend on nothing but x: x = n ln 2 + r, |r| <= ln 2 / 2,
-// a polynomial of degree 7 in r, then 2^n by the exponent bits. Within 2 ulp. Below -87.33 the result is 0
-// (no denormals), above 88 it stays at exp(88): finite. NaN stays NaN.
+// exp(x) per lane, our own so that a lane's bits depend on nothing but x: x = n ln 2 + r, |r| <= ln
+// 2 / 2, a polynomial of degree 7 in r, then 2^n by the exponent bits. Within 2 ulp. Below -87.33
+// the result is 0 (no denormals), above 88 it stays at exp(88): finite. NaN stays NaN.
 static inline Vec exp(Vec x) {
   const Vec low = set1(-87.33f), high = set1(88.0f), zero = set1(0.0f);
-  const Vec magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  const Vec magic =
+      set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer in the low bits
   Vec v = x > high ? high : x;
   v = v < low ? low : v;
   const Vec shifted = fma(v, set1(1.44269504088896341f), magic);

@@ -1,17 +1,18 @@
 // C (M, N) = start + sum over terms of A (M, k) x B (k, N), B in panels.
 //
 // One accumulator per output element and k ascending over the concatenated terms, for every M and
-// every tiling: a row's bits depend on the row and on B alone. Blocks of K end by storing C and begin by
-// loading it again, which changes no bits. Peak is bound by the fma units: kRows x 2 vectors of
-// accumulators, one broadcast and two panel loads per k.
+// every tiling: a row's bits depend on the row and on B alone. Blocks of K end by storing C and
+// begin by loading it again, which changes no bits. Peak is bound by the fma units: kRows x 2
+// vectors of accumulators, one broadcast and two panel loads per k.
 constexpr int kPanel = 2 * kLanes;
 constexpr int64_t kDepth = 512;  // K per block: a panel's block stays in L2
 
 // R rows, P panels at once (P > 1 hides the fma latency where R is small).
-// kColumns: A[i][k] = a[k * lda + i] instead of a[i * lda + k]. `last`: valid columns of the last panel.
+// kColumns: A[i][k] = a[k * lda + i] instead of a[i * lda + k]. `last`: valid columns of the last
+// panel.
 template <int R, int P, bool kColumns>
-static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_stride, int64_t k, float* c, int64_t ldc,
-                       int64_t last, GemmStart start, const float* bias) {
+static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_stride, int64_t k,
+                       float* c, int64_t ldc, int64_t last, GemmStart start, const float* bias) {
   Vec acc[R][2 * P];
 #pragma GCC unroll 16
   for (int j = 0; j < 2 * P; ++j) {
@@ -24,7 +25,8 @@ static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_st
   for (int64_t kk = 0; kk < k; ++kk) {
     Vec bv[2 * P];
 #pragma GCC unroll 16
-    for (int j = 0; j < 2 * P; ++j) bv[j] = load(b + (j / 2) * b_stride + kk * kPanel + (j % 2) * kLanes);
+    for (int j = 0; j < 2 * P; ++j)
+      bv[j] = load(b + (j / 2) * b_stride + kk * kPanel + (j % 2) * kLanes);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       const Vec av = set1(kColumns ? a[kk * lda + i] : a[i * lda + kk]);
@@ -40,8 +42,8 @@ static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_st
   }
 }
 
-using GemmMicro = void (*)(const float*, int64_t, const float*, int64_t, int64_t, float*, int64_t, int64_t, GemmStart,
-                           const float*);
+using GemmMicro = void (*)(const float*, int64_t, const float*, int64_t, int64_t, float*, int64_t,
+                           int64_t, GemmStart, const float*);
 template <int R, bool kColumns>
 static GemmMicro gemm_micro_of(int rows) {
   if (rows == R) return gemm_micro<R, 1, kColumns>;
@@ -61,8 +63,9 @@ static GemmMicro gemm_micro_for(int rows, int panels, bool columns) {
 }
 
 // One K block of one term for m rows and `panels` panels.
-static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels, const GemmTerm& term, int64_t k0,
-                      int64_t k, const float* b, GemmStart start, const float* bias) {
+static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels,
+                      const GemmTerm& term, int64_t k0, int64_t k, const float* b, GemmStart start,
+                      const float* bias) {
   const bool columns = term.row_stride == 1 && term.col_stride != 1;
   const int64_t lda = columns ? term.col_stride : term.row_stride;
   const int64_t most = panels > 1 ? 3 : kRows;
@@ -71,13 +74,14 @@ static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels
     const int64_t row = m * block / blocks;
     const int rows = int(m * (block + 1) / blocks - row);
     const float* a = term.a + row * term.row_stride + k0 * term.col_stride;
-    gemm_micro_for(rows, panels, columns)(a, lda, b, term.b.panel_stride, k, c + row * ldc, ldc, last, start, bias);
+    gemm_micro_for(rows, panels, columns)(a, lda, b, term.b.panel_stride, k, c + row * ldc, ldc,
+                                          last, start, bias);
   }
 }
 
 // On the calling thread. A's must be row-major (col_stride 1) or column-major (row_stride 1).
-static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms, int term_count,
-                        GemmStart start, const float* bias) {
+static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,
+                        int term_count, GemmStart start, const float* bias) {
   const int64_t panels = (n + kPanel - 1) / kPanel;
   for (int64_t p = 0; p < panels;) {
     int at_once = gemm_panels_at_once(m);
@@ -113,7 +117,8 @@ static void gemm_copy_rows(const Context& ctx, GemmTerm* terms, int term_count, 
     GemmTerm& term = terms[t];
     if (term.col_stride == 1 || term.row_stride == 1) continue;
     for (int64_t i = 0; i < m; ++i)
-      for (int64_t k = 0; k < term.k; ++k) copy[i * term.k + k] = term.a[i * term.row_stride + k * term.col_stride];
+      for (int64_t k = 0; k < term.k; ++k)
+        copy[i * term.k + k] = term.a[i * term.row_stride + k * term.col_stride];
     term.a = copy;
     term.row_stride = term.k;
     term.col_stride = 1;
@@ -123,10 +128,11 @@ static void gemm_copy_rows(const Context& ctx, GemmTerm* terms, int term_count, 
 
 constexpr int kGemmTerms = 8;
 
-static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* given,
-                 int term_count, GemmStart start, const float* bias) {
+static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n,
+                 const GemmTerm* given, int term_count, GemmStart start, const float* bias) {
   if (m <= 0 || n <= 0) return;
-  if (term_count > kGemmTerms) cpu::fail("RR_SHAPE_MISMATCH", "too many terms in one product", "at most 8", term_count);
+  if (term_count > kGemmTerms)
+    cpu::fail("RR_SHAPE_MISMATCH", "too many terms in one product", "at most 8", term_count);
   GemmTerm terms[kGemmTerms];
   int64_t k = 0;
   for (int t = 0; t < term_count; ++t) {
@@ -150,7 +156,8 @@ static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n
   cpu::parallel(ctx, panel_tasks * row_tasks, [&](int64_t task, int) {
     const int64_t p = task / row_tasks * panel_chunk, block = task % row_tasks;
     const int64_t row = m * block / row_tasks, rows = m * (block + 1) / row_tasks - row;
-    const int64_t columns = n - p * kPanel < panel_chunk * kPanel ? n - p * kPanel : panel_chunk * kPanel;
+    const int64_t columns =
+        n - p * kPanel < panel_chunk * kPanel ? n - p * kPanel : panel_chunk * kPanel;
     GemmTerm part[kGemmTerms];
     for (int t = 0; t < term_count; ++t) {
       part[t] = terms[t];
@@ -163,7 +170,8 @@ static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n
 }
 
 // One panel of `width` columns from b; the rest of the panel is zero.
-static void pack_panel(float* panel, const float* b, int64_t k, int64_t width, int64_t k_stride, int64_t n_stride) {
+static void pack_panel(float* panel, const float* b, int64_t k, int64_t width, int64_t k_stride,
+                       int64_t n_stride) {
   if (n_stride == 1) {
     for (int64_t kk = 0; kk < k; ++kk)
       for (int half = 0; half < 2; ++half) {
@@ -176,21 +184,23 @@ static void pack_panel(float* panel, const float* b, int64_t k, int64_t width, i
   for (int64_t k0 = 0; k0 < k; k0 += 32) {
     const int64_t end = k - k0 < 32 ? k : k0 + 32;
     for (int64_t j = 0; j < width; ++j)
-      for (int64_t kk = k0; kk < end; ++kk) panel[kk * kPanel + j] = b[kk * k_stride + j * n_stride];
+      for (int64_t kk = k0; kk < end; ++kk)
+        panel[kk * kPanel + j] = b[kk * k_stride + j * n_stride];
     for (int64_t kk = k0; kk < end; ++kk)
       for (int64_t j = width; j < kPanel; ++j) panel[kk * kPanel + j] = 0;
   }
 }
 
-static void pack_serial(float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
+static void pack_serial(float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
+                        int64_t n_stride) {
   for (int64_t p = 0; p * kPanel < n; ++p) {
     const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
     pack_panel(panels + p * k * kPanel, b + p * kPanel * n_stride, k, width, k_stride, n_stride);
   }
 }
 
-static void pack(const Context& ctx, float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
-                 int64_t n_stride) {
+static void pack(const Context& ctx, float* panels, const float* b, int64_t k, int64_t n,
+                 int64_t k_stride, int64_t n_stride) {
   const int64_t count = (n + kPanel - 1) / kPanel;
   if (k * n < 20000) return pack_serial(panels, b, k, n, k_stride, n_stride);
   cpu::parallel(ctx, count, [&](int64_t p, int) {

@@ -1,13 +1,14 @@
-// The vocabulary head: z = hidden head^T / temperature in tiles of 512 tokens; no row of V floats is kept.
+// The vocabulary head: z = hidden head^T / temperature in tiles of 512 tokens; no row of V floats
+// is kept.
 //
-// Per (row, tile): max m, s = sum exp(z - m), w = sum (z - m) exp(z - m), one lane order. The tiles of a
-// row are combined in order in doubles: lse = M + log S, entropy = log S - W / S. log-prob = z[target] -
-// lse is one fp32 subtraction of the stored lse, so that a sampler that has logits and lse gets its bits.
-// Backward recomputes the tiles:
+// Per (row, tile): max m, s = sum exp(z - m), w = sum (z - m) exp(z - m), one lane order. The tiles
+// of a row are combined in order in doubles: lse = M + log S, entropy = log S - W / S. log-prob =
+// z[target] - lse is one fp32 subtraction of the stored lse, so that a sampler that has logits and
+// lse gets its bits. Backward recomputes the tiles:
 //   dz = (dlogp (1[v = y] - p) - dent p (log p + entropy)) / temperature,  log p = z - lse
 //   dhidden += dz head (v ascending),  dhead += dz^T hidden (rows ascending)
-constexpr int64_t kTile = 512;      // tokens
-constexpr int64_t kHeadRows = 96;   // rows of one product
+constexpr int64_t kTile = 512;       // tokens
+constexpr int64_t kHeadRows = 96;    // rows of one product
 constexpr int64_t kHeadChunk = 768;  // rows whose partial sums are held at once
 
 struct HeadCall {
@@ -30,8 +31,10 @@ static int64_t head_allowed_from(const HeadCall& call, int64_t row, int64_t toke
   int64_t low = call.allowed.begin[row], high = call.allowed.begin[row + 1];
   while (low < high) {
     const int64_t middle = (low + high) / 2;
-    if (call.allowed.ids[middle] < token) low = middle + 1;
-    else high = middle;
+    if (call.allowed.ids[middle] < token)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -40,28 +43,34 @@ static bool head_has_allowed(const HeadCall& call, int64_t row, int64_t begin, i
   const int64_t i = head_allowed_from(call, row, begin);
   return i < call.allowed.begin[row + 1] && call.allowed.ids[i] < end;
 }
-static bool head_any_allowed(const HeadCall& call, int64_t row, int64_t rows, int64_t begin, int64_t end) {
+static bool head_any_allowed(const HeadCall& call, int64_t row, int64_t rows, int64_t begin,
+                             int64_t end) {
   for (int64_t i = 0; i < rows; ++i)
     if (head_has_allowed(call, row + i, begin, end)) return true;
   return false;
 }
 
 // Raw logits of rows x the tile [begin, end) into c (rows, kTile).
-static void head_product(const HeadCall& call, float* c, int64_t row, int64_t rows, int64_t begin, int64_t end) {
-  const Panels panels{call.head.data + begin / kPanel * call.head.panel_stride, call.head.panel_stride};
+static void head_product(const HeadCall& call, float* c, int64_t row, int64_t rows, int64_t begin,
+                         int64_t end) {
+  const Panels panels{call.head.data + begin / kPanel * call.head.panel_stride,
+                      call.head.panel_stride};
   const GemmTerm term{call.hidden + row * call.h, call.h, 1, panels, call.h};
   gemm_serial(c, kTile, rows, end - begin, &term, 1, GemmStart::kZero, nullptr);
 }
 
 // z in place; tokens a restricted row may not have become -inf.
 static void head_scale(const HeadCall& call, float* z, int64_t row, int64_t begin, int64_t n) {
-  for (int64_t j = 0; j < n; j += kLanes) store_n(z + j, load_n(z + j, n - j) * set1(call.inv_temperature), n - j);
+  for (int64_t j = 0; j < n; j += kLanes)
+    store_n(z + j, load_n(z + j, n - j) * set1(call.inv_temperature), n - j);
   if (!head_restricted(call, row)) return;
   int64_t i = head_allowed_from(call, row, begin);
   const int64_t last = call.allowed.begin[row + 1];
   for (int64_t j = 0; j < n; ++j) {
-    if (i < last && call.allowed.ids[i] == begin + j) ++i;
-    else z[j] = -__builtin_inff();
+    if (i < last && call.allowed.ids[i] == begin + j)
+      ++i;
+    else
+      z[j] = -__builtin_inff();
   }
 }
 
@@ -86,8 +95,9 @@ static HeadPartial head_partial(const float* z, int64_t n) {
   return {max, lane_sum(sum), lane_sum(weighted)};
 }
 
-static void head_forward_tile(const HeadCall& call, HeadPartial* partials, int64_t tiles, float* target_z,
-                              float* logits, float* c, int64_t row, int64_t rows, int64_t tile) {
+static void head_forward_tile(const HeadCall& call, HeadPartial* partials, int64_t tiles,
+                              float* target_z, float* logits, float* c, int64_t row, int64_t rows,
+                              int64_t tile) {
   const int64_t begin = tile * kTile, end = begin + kTile < call.v ? begin + kTile : call.v;
   const bool needed = logits || head_any_allowed(call, row, rows, begin, end);
   if (needed) head_product(call, c, row, rows, begin, end);
@@ -122,9 +132,10 @@ static void head_combine(const HeadPartial* partials, int64_t tiles, float* lse,
   if (entropy) *entropy = float(__builtin_log(sum) - weighted / sum);
 }
 
-static void head_forward(const Context& ctx, float* logprob, float* entropy, float* lse, float* logits,
-                         const float* hidden, Panels head, const int32_t* targets, AllowedTokens allowed,
-                         float inv_temperature, int64_t t, int64_t h, int64_t v) {
+static void head_forward(const Context& ctx, float* logprob, float* entropy, float* lse,
+                         float* logits, const float* hidden, Panels head, const int32_t* targets,
+                         AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
+                         int64_t v) {
   const HeadCall call{hidden, head, targets, allowed, inv_temperature, t, h, v};
   const int64_t tiles = (v + kTile - 1) / kTile;
   const int64_t chunk = t < kHeadChunk ? t : kHeadChunk;
@@ -157,8 +168,8 @@ struct HeadGradient {
 };
 
 // c: raw logits -> dz, in place.
-static void head_dz(const HeadCall& call, const HeadGradient& g, float* c, int64_t row, int64_t rows, int64_t begin,
-                    int64_t end) {
+static void head_dz(const HeadCall& call, const HeadGradient& g, float* c, int64_t row,
+                    int64_t rows, int64_t begin, int64_t end) {
   for (int64_t i = 0; i < rows; ++i) {
     float* z = c + i * kTile;
     const int64_t at = row + i, n = end - begin;
@@ -178,8 +189,8 @@ static void head_dz(const HeadCall& call, const HeadGradient& g, float* c, int64
   }
 }
 
-static void head_dhidden(const HeadCall& call, const HeadGradient& g, float* dhidden, float* c, Panels head_t,
-                         int64_t row, int64_t rows) {
+static void head_dhidden(const HeadCall& call, const HeadGradient& g, float* dhidden, float* c,
+                         Panels head_t, int64_t row, int64_t rows) {
   GemmStart start = GemmStart::kZero;
   for (int64_t begin = 0; begin < call.v; begin += kTile) {
     const int64_t end = begin + kTile < call.v ? begin + kTile : call.v;
@@ -191,11 +202,12 @@ static void head_dhidden(const HeadCall& call, const HeadGradient& g, float* dhi
     gemm_serial(dhidden + row * call.h, call.h, rows, call.h, &term, 1, start, nullptr);
     start = GemmStart::kAccumulate;
   }
-  if (start == GemmStart::kZero) gemm_serial(dhidden + row * call.h, call.h, rows, call.h, nullptr, 0, start, nullptr);
+  if (start == GemmStart::kZero)
+    gemm_serial(dhidden + row * call.h, call.h, rows, call.h, nullptr, 0, start, nullptr);
 }
 
-static void head_dhead(const HeadCall& call, const HeadGradient& g, float* dhead, float* c, const float* hidden_panels,
-                       int64_t begin) {
+static void head_dhead(const HeadCall& call, const HeadGradient& g, float* dhead, float* c,
+                       const float* hidden_panels, int64_t begin) {
   const int64_t end = begin + kTile < call.v ? begin + kTile : call.v;
   for (int64_t row = 0; row < call.t; row += kHeadRows) {
     const int64_t rows = call.t - row < kHeadRows ? call.t - row : kHeadRows;
@@ -203,28 +215,32 @@ static void head_dhead(const HeadCall& call, const HeadGradient& g, float* dhead
     head_product(call, c, row, rows, begin, end);
     head_dz(call, g, c, row, rows, begin, end);
     const GemmTerm term{c, 1, kTile, {hidden_panels + row * kPanel, call.t * kPanel}, rows};
-    gemm_serial(dhead + begin * call.h, call.h, end - begin, call.h, &term, 1, GemmStart::kAccumulate, nullptr);
+    gemm_serial(dhead + begin * call.h, call.h, end - begin, call.h, &term, 1,
+                GemmStart::kAccumulate, nullptr);
   }
 }
 
 static void head_backward(const Context& ctx, float* dhidden, float* dhead, const float* dlogprob,
-                          const float* dentropy, const float* hidden, const float* lse, const float* entropy,
-                          Panels head, Panels head_t, const int32_t* targets, AllowedTokens allowed,
-                          float inv_temperature, int64_t t, int64_t h, int64_t v) {
+                          const float* dentropy, const float* hidden, const float* lse,
+                          const float* entropy, Panels head, Panels head_t, const int32_t* targets,
+                          AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
+                          int64_t v) {
   if (t == 0) return;
   const HeadCall call{hidden, head, targets, allowed, inv_temperature, t, h, v};
   const HeadGradient g{dlogprob, dentropy, lse, entropy};
   const int threads = cpu::workers(ctx);
   float* tiles = cpu::scratch(ctx, "kernel.head.tile", threads * kHeadRows * kTile);
   int64_t groups = (t + kHeadRows - 1) / kHeadRows;
-  const int64_t even = (groups + threads - 1) / threads * threads;  // every thread gets as many groups
+  const int64_t even =
+      (groups + threads - 1) / threads * threads;  // every thread gets as many groups
   groups = even <= (t + kRows - 1) / kRows ? even : groups;
   cpu::parallel(ctx, groups, [&](int64_t group, int worker) {
     const int64_t row = t * group / groups, rows = t * (group + 1) / groups - row;
     head_dhidden(call, g, dhidden, tiles + worker * kHeadRows * kTile, head_t, row, rows);
   });
   if (!dhead) return;
-  float* hidden_panels = cpu::scratch(ctx, "kernel.head.hidden", t * ((h + kPanel - 1) / kPanel * kPanel));
+  float* hidden_panels =
+      cpu::scratch(ctx, "kernel.head.hidden", t * ((h + kPanel - 1) / kPanel * kPanel));
   pack(ctx, hidden_panels, hidden, t, h, h, 1);
   cpu::parallel(ctx, (v + kTile - 1) / kTile, [&](int64_t tile, int worker) {
     head_dhead(call, g, dhead, tiles + worker * kHeadRows * kTile, hidden_panels, tile * kTile);

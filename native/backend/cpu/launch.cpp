@@ -16,7 +16,9 @@ void launch(const Context& ctx, int64_t tasks, Task task, void* state) {
 
 int workers(const Context& ctx) { return ctx.pool ? ctx.pool->size() : 1; }
 
-float* scratch(const Context& ctx, const char* name, int64_t floats) { return ctx.scratch->floats(name, floats); }
+float* scratch(const Context& ctx, const char* name, int64_t floats) {
+  return ctx.scratch->floats(name, floats);
+}
 
 void random_words(uint32_t* four, uint64_t seed, uint64_t stream, uint64_t index) {
   const auto words = philox4x32(seed, stream, index);

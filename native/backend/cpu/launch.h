@@ -19,7 +19,10 @@ void random_words(uint32_t* four, uint64_t seed, uint64_t stream, uint64_t index
 template <class Body>
 inline void parallel(const Context& ctx, int64_t tasks, const Body& body) {
   launch(
-      ctx, tasks, [](void* state, int64_t task, int worker) { (*static_cast<const Body*>(state))(task, worker); },
+      ctx, tasks,
+      [](void* state, int64_t task, int worker) {
+        (*static_cast<const Body*>(state))(task, worker);
+      },
       const_cast<Body*>(&body));
 }
 

@@ -1,8 +1,8 @@
 // y = x * r * w, r = 1 / sqrt(mean(x^2) + eps).
 // dx = r (w dy - xhat mean(w dy xhat)), xhat = x r; dw += dy xhat, rows ascending.
 // A row's sum runs over lanes l, l + kLanes, ... and then the lanes in one order.
-static void rmsnorm_forward(const Context& ctx, float* y, float* inv_rms, const float* x, const float* w, int64_t t,
-                            int64_t h, float eps) {
+static void rmsnorm_forward(const Context& ctx, float* y, float* inv_rms, const float* x,
+                            const float* w, int64_t t, int64_t h, float eps) {
   split(ctx, t, 2 * h, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* in = x + row * h;
@@ -20,8 +20,9 @@ static void rmsnorm_forward(const Context& ctx, float* y, float* inv_rms, const 
   });
 }
 
-static void rmsnorm_backward(const Context& ctx, float* dx, float* dw, const float* dy, const float* x, const float* w,
-                             const float* inv_rms, int64_t t, int64_t h, bool accumulate) {
+static void rmsnorm_backward(const Context& ctx, float* dx, float* dw, const float* dy,
+                             const float* x, const float* w, const float* inv_rms, int64_t t,
+                             int64_t h, bool accumulate) {
   if (dw) {  // before dx, which may overwrite dy
     split(ctx, h, 2 * t, [&](int64_t begin, int64_t end) {
       for (int64_t j = begin; j < end; j += kLanes) {

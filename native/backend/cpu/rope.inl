@@ -1,8 +1,8 @@
 // Rotary embedding in the half-split layout: for j < d / 2,
 //   x[j] <- x[j] cos - x[j + d/2] sin,   x[j + d/2] <- x[j + d/2] cos + x[j] sin
 // with the angle of the row's position; inverse negates sin, which is the backward.
-static void rope(const Context& ctx, float* x, const int32_t* positions, const float* cos, const float* sin, int64_t t,
-                 int heads, int head_dim, bool inverse) {
+static void rope(const Context& ctx, float* x, const int32_t* positions, const float* cos,
+                 const float* sin, int64_t t, int heads, int head_dim, bool inverse) {
   const int64_t half = head_dim / 2;
   const Vec sign = set1(inverse ? -1.0f : 1.0f);
   split(ctx, t, int64_t(heads) * head_dim, [&](int64_t begin, int64_t end) {

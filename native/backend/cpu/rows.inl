@@ -1,5 +1,6 @@
 // Splitting independent rows or elements over threads, and the plain element-wise kernels. Nothing
-// here lets one row's bits depend on another row or on the split: only sum_rows adds rows, ascending.
+// here lets one row's bits depend on another row or on the split: only sum_rows adds rows,
+// ascending.
 
 // body(begin, end) over [0, count) in chunks that are worth a task; unit: floats touched per item.
 template <class Body>
@@ -28,7 +29,8 @@ static void add(const Context& ctx, float* y, const float* x, int64_t n) {
 
 static void scale(const Context& ctx, float* y, float s, int64_t n) {
   split(ctx, n, 2, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; j += kLanes) store_n(y + j, load_n(y + j, end - j) * set1(s), end - j);
+    for (int64_t j = begin; j < end; j += kLanes)
+      store_n(y + j, load_n(y + j, end - j) * set1(s), end - j);
   });
 }
 
@@ -44,8 +46,8 @@ static void sum_rows(const Context& ctx, float* sum, const float* x, int64_t t, 
 }
 
 // Element i is kept where word i % 4 of Philox(seed, stream, i / 4) is at least p * 2^32.
-static void dropout(const Context& ctx, float* y, const float* x, int64_t first_element, int64_t n, float p,
-                    uint64_t seed, uint64_t stream) {
+static void dropout(const Context& ctx, float* y, const float* x, int64_t first_element, int64_t n,
+                    float p, uint64_t seed, uint64_t stream) {
   const double limit = double(p) * 4294967296.0;
   const float keep = 1.0f / (1.0f - p);
   split(ctx, n, 16, [&](int64_t begin, int64_t end) {

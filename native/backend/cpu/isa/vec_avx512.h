@@ -5,7 +5,9 @@ using IVec = int32_t __attribute__((vector_size(64)));
 constexpr int kLanes = 16;
 constexpr int kRows = 12;  // rows of the gemm micro-kernel: 24 accumulators of 32 registers
 
-static inline __mmask16 first(int64_t n) { return n >= kLanes ? 0xffff : __mmask16((1u << (n < 0 ? 0 : n)) - 1); }
+static inline __mmask16 first(int64_t n) {
+  return n >= kLanes ? 0xffff : __mmask16((1u << (n < 0 ? 0 : n)) - 1);
+}
 static inline Vec set1(float x) { return _mm512_set1_ps(x); }
 static inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
 static inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
