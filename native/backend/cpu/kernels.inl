@@ -1,15 +1,17 @@
 // The kernel table of one instruction set. Included inside its namespace after its vec_*.h.
-#include "backend/cpu/adamw.inl"
-#include "backend/cpu/attention.inl"
-#include "backend/cpu/attention_backward.inl"
-#include "backend/cpu/embedding.inl"
+// clang-format off: each builds on the ones before it
 #include "backend/cpu/exp.inl"
 #include "backend/cpu/gemm.inl"
-#include "backend/cpu/head_loss.inl"
+#include "backend/cpu/rows.inl"
 #include "backend/cpu/rmsnorm.inl"
 #include "backend/cpu/rope.inl"
-#include "backend/cpu/rows.inl"
 #include "backend/cpu/swiglu.inl"
+#include "backend/cpu/embedding.inl"
+#include "backend/cpu/attention.inl"
+#include "backend/cpu/attention_backward.inl"
+#include "backend/cpu/head_loss.inl"
+#include "backend/cpu/adamw.inl"
+// clang-format on
 
 static Kernels kernel_table(const char* name) {
   Kernels table{};
