@@ -68,7 +68,7 @@ async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
     derivedSeed(seed, 'imitation adapter'),
   )
   const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
-  const examples = askedInstances(dataset, config).map((instance) => directExample(context, instance))
+  const examples = askedInstances(dataset, config).map((instance) => directExample(context, instance, 1))
   const { steps } = imitationPlan(context).plan
   const plan = new BatchPlan(
     examples,

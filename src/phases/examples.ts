@@ -78,13 +78,25 @@ function reasonExample(context: PhaseContext, trace: Trace, index: number): Exam
   )
 }
 
-export function directExample(context: PhaseContext, instance: Instance): Example {
+/** `answerWeight`: of the answer's tokens, all there are. */
+export function directExample(
+  context: PhaseContext,
+  instance: Instance,
+  answerWeight = context.config.sft.lambda_answer,
+): Example {
   const response = context.encoding.response(null, instance.target)
-  return example(context, `${instance.id}#direct`, context.encoding.prompt(instance, 'direct'), response)
+  const prompt = context.encoding.prompt(instance, 'direct')
+  return example(context, `${instance.id}#direct`, prompt, response, answerWeight)
 }
 
-function example(context: PhaseContext, id: string, prompt: Int32Array, response: EncodedResponse): Example {
-  const { lambda_reason, lambda_answer } = context.config.sft
+function example(
+  context: PhaseContext,
+  id: string,
+  prompt: Int32Array,
+  response: EncodedResponse,
+  lambda_answer = context.config.sft.lambda_answer,
+): Example {
+  const { lambda_reason } = context.config.sft
   const ids = joined([prompt, response.ids])
   const weights = new Float32Array(ids.length)
   weights.fill(lambda_reason, prompt.length, prompt.length + response.answerBegin)
