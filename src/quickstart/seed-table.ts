@@ -142,7 +142,10 @@ function timings(): string {
   const lines = runs.map(({ seed, summary: { seconds, cpu_seconds, quality } }) => {
     const { collect, imitate, internalize, evaluate } = seconds
     const own = quality.internalized ?? {}
-    const shown = Object.entries(own).map(([name, value]) => `${name} ${value.toPrecision(3)}`)
+    const names = ['gain', 'gain_positive_share', 'grounding_precision', 'pop_lift']
+    const shown = Object.entries(own)
+      .filter(([name]) => names.includes(name))
+      .map(([name, value]) => `${name} ${value.toPrecision(3)}`)
     return `- seed ${seed}: collect ${collect.toFixed(0)} s, imitate ${imitate.toFixed(0)} s, internalize ${internalize.toFixed(0)} s, evaluate ${evaluate.toFixed(0)} s, ${cpu_seconds.toFixed(0)} s of CPU; internalized: ${shown.join(', ')}`
   })
   return [`Configurations: ${configuration}.`, '', ...lines].join('\n')
