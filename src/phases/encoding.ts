@@ -11,8 +11,6 @@ import type { Method, PromptMode } from '../methods/method.js'
 import type { PromptPart } from '../prompts/prompt.js'
 import { joined, type Tokenizer } from '../prompts/tokenizer.js'
 
-export { joined }
-
 /** Ids of the fixed pieces of a response. */
 export interface FrameIds {
   readonly thinkOpen: Int32Array

@@ -5,10 +5,10 @@
  */
 
 import { advantages, aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
+import { joined } from '../prompts/tokenizer.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
 import type { Rollout } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
-import { joined } from './encoding.js'
 import type { Response } from './responses.js'
 import type { RolloutGroup } from './rollouts.js'
 

@@ -17,7 +17,7 @@
 import type { Random } from '../../data/random.js'
 import type { Dataset, Instance } from '../../data/types.js'
 import type { Encoding } from '../../phases/encoding.js'
-import { joined } from '../../phases/encoding.js'
+import { joined } from '../../prompts/tokenizer.js'
 import { untrustedPassage } from '../../prompts/untrusted-text.js'
 import type { WorldItem } from '../world.js'
 import { type Kind, kinds, pick, Shelves } from './draws.js'
