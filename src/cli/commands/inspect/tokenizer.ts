@@ -1,0 +1,35 @@
+/** inspect tokenizer: vocabulary, end tokens, chat template, and the ids of a text taken as untrusted. */
+
+import type { ArgumentsCamelCase, CommandModule } from 'yargs'
+import { Tokenizer } from '../../../prompts/tokenizer.js'
+import { type CommonArguments, commonOptions } from '../../options.js'
+import { printJson } from '../../running.js'
+
+interface TokenizerArguments extends CommonArguments {
+  readonly model: string
+  readonly text?: string | undefined
+}
+
+export const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
+  command: 'tokenizer',
+  describe: 'Vocabulary, end tokens, chat template; ids of a text',
+  builder: (parser) =>
+    commonOptions(parser)
+      .option('model', { type: 'string', demandOption: true, requiresArg: true, describe: 'Model folder' })
+      .option('text', { type: 'string', requiresArg: true, describe: 'Text to encode, as untrusted text' }),
+  handler: async (args: ArgumentsCamelCase<TokenizerArguments>) => {
+    const tokenizer = await Tokenizer.open(args.model)
+    const ids = args.text === undefined ? null : Array.from(tokenizer.encodeUntrusted(args.text))
+    const facts = {
+      vocabulary: tokenizer.vocabularySize,
+      eos: tokenizer.eosIds,
+      chat_template: tokenizer.hasChatTemplate,
+      special: [...tokenizer.specialIds].sort((a, b) => a - b),
+      ...(ids && { ids, decoded: tokenizer.decode(ids) }),
+    }
+    if (args.json) printJson(facts)
+    else
+      for (const [name, value] of Object.entries(facts))
+        process.stdout.write(`${name}\t${JSON.stringify(value)}\n`)
+  },
+}
