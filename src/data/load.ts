@@ -94,6 +94,8 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
     trainInteractions,
     ...listed,
     userItems,
+    userInteractions: byUser,
+    clock: raw.clock,
     negatives,
     notes: [
       `split: ${split.rule}; lists of ${candidates} (${options.protocol ?? 'C20'}), seed ${seed}; histories of ${minHistory} to ${maxHistory}`,
@@ -274,11 +276,11 @@ function listAll(
   userItems: ReadonlyMap<string, readonly ItemIndex[]>,
 ): Record<Part, Instance[]> {
   const list = (draft: Draft): Instance[] => {
-    const { id, user, history, target, published } = draft
+    const { id, user, history, target, position, published } = draft
     const candidates = published
       ? shufflePublished(published, negatives.seed, id)
       : drawCandidates(negatives, userItems, draft, 0)
-    return candidates ? [{ id, user, history, target, candidates }] : []
+    return candidates ? [{ id, user, history, target, candidates, position }] : []
   }
   return {
     train: drafts.train.flatMap(list),

@@ -34,7 +34,15 @@ export interface Instance {
   readonly target: ItemIndex
   /** Holds the target; order shuffled from the seed. */
   readonly candidates: readonly ItemIndex[]
+  /** Place of the target in its user's interactions; null where a published row is not found there, absent in one made by hand. */
+  readonly position?: number | null
 }
+
+/**
+ * Whose times may be compared: `shared` everybody's (real times), `own` only those of one user (the time is a
+ * mere position in that user's sequence or in the file).
+ */
+export type Clock = 'shared' | 'own'
 
 /** What negatives are drawn from, so that training can draw new ones each epoch. */
 export interface NegativeSource {
@@ -59,6 +67,10 @@ export interface Dataset {
   readonly test: readonly Instance[]
   /** Every user's items of all parts, oldest first: to look up a history and to keep them out of negatives; never for statistics. */
   readonly userItems?: ReadonlyMap<string, readonly ItemIndex[]>
+  /** The same places with their ratings and times (ratings.ts reads them); never for statistics. */
+  readonly userInteractions?: ReadonlyMap<string, readonly Interaction[]>
+  /** `own` where it is not said. */
+  readonly clock?: Clock
   /** Absent in a dataset built by hand. */
   readonly negatives?: NegativeSource
   /** Only where the data was generated: the generator's own probability of each candidate, in their order. */

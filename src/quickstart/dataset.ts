@@ -25,6 +25,7 @@ export function embeddedDataset(
   const { candidates = 20, candidateSeed = 0 } = options
   const world = new World(worldSeed)
   const users = embeddedUsers(world)
+  const userInteractions = new Map(users.map(({ id, user }) => [id, interactionsOf(id, user)]))
   const userItems = new Map(users.map(({ id, user }) => [id, user.choices.map(({ item }) => item)]))
   const negatives: NegativeSource = {
     seed: candidateSeed,
@@ -43,6 +44,7 @@ export function embeddedDataset(
             user: id,
             history: items.slice(step - historyLength, step),
             target: items[step] as number,
+            position: step,
           }
           return { ...draft, candidates: drawCandidates(negatives, userItems, draft, 0) ?? [] }
         })
@@ -57,6 +59,8 @@ export function embeddedDataset(
     valid: instancesOf('valid'),
     test: instancesOf('test'),
     userItems,
+    userInteractions,
+    clock: 'own',
     negatives,
     oracle: ({ id, user, candidates: list }) => {
       const known = byId.get(user)

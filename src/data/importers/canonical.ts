@@ -7,7 +7,7 @@
  *   test20, valid20          user, history, target, candidates           optional, published lists
  *   candidates               user, target, history, negatives            optional, published test lists
  *   train_windows            user, history, target                       optional
- *   dataset.json             {"name": "...", "noun": "artist"}           optional
+ *   dataset.json             {"name": "...", "noun": "artist", "clock": "shared" | "own"}   optional
  *
  * Ids are text; lists of ids are separated by spaces, oldest first. Without a timestamp column the order of
  * the rows is the order in time. Only the form is read here; what it means is decided in src/data/split.ts.
@@ -18,7 +18,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ReasonrecError } from '../../engine/errors.js'
 import { malformedRow, readTable, requiredColumn, type Table, tableEndings } from '../table.js'
-import type { Part } from '../types.js'
+import type { Clock, Part } from '../types.js'
 
 export interface RawItem {
   readonly id: string
@@ -58,6 +58,7 @@ export interface RawData {
   readonly interactions: readonly RawInteraction[]
   /** False where the file has no times and its order is taken. */
   readonly timed: boolean
+  readonly clock: Clock
   readonly userSplit: ReadonlyMap<string, Part> | null
   readonly windows: RawLists | null
   /** Lists for held-out users (test20, valid20). */
@@ -104,15 +105,18 @@ export async function readCanonical(directory: string): Promise<RawData> {
     return path ? readLists(path) : null
   }
   const splitPath = find(folder, 'split')
-  const interactions = await readTable(interactionsPath)
+  const table = await readTable(interactionsPath)
+  const interactions = readInteractions(table)
+  const timed = table.column(...timeNames) !== null
   return {
     name: about.name ?? basename(folder),
     noun: about.noun ?? null,
     itemsPath,
     items: readItems(await readTable(itemsPath)),
     interactionsPath,
-    interactions: readInteractions(interactions),
-    timed: interactions.column(...timeNames) !== null,
+    interactions,
+    timed,
+    clock: about.clock ?? (timed && areTimes(interactions) ? 'shared' : 'own'),
     userSplit: splitPath ? readSplit(await readTable(splitPath)) : null,
     windows: await lists('train_windows'),
     valid: await lists('valid20'),
@@ -121,7 +125,18 @@ export async function readCanonical(directory: string): Promise<RawData> {
   }
 }
 
-async function readAbout(path: string): Promise<{ name?: string; noun?: string }> {
+/** Counted places, of a user or of the file, reach at most the number of rows; real times in any unit go beyond. */
+function areTimes(interactions: readonly RawInteraction[]): boolean {
+  return interactions.some(({ timestamp }) => timestamp > interactions.length || timestamp % 1 !== 0)
+}
+
+interface About {
+  readonly name?: string
+  readonly noun?: string
+  readonly clock?: Clock
+}
+
+async function readAbout(path: string): Promise<About> {
   if (!existsSync(path)) return {}
   const text = await readFile(path, 'utf8')
   let about: unknown
@@ -131,14 +146,15 @@ async function readAbout(path: string): Promise<{ name?: string; noun?: string }
     about = null
   }
   const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
-  const { name, noun } = (about ?? {}) as { name?: unknown; noun?: unknown }
-  if (typeof about !== 'object' || about === null || !isText(name) || !isText(noun))
+  const { name, noun, clock } = (about ?? {}) as Readonly<Record<keyof About, unknown>>
+  const isClock = clock === undefined || clock === 'shared' || clock === 'own'
+  if (typeof about !== 'object' || about === null || !isText(name) || !isText(noun) || !isClock)
     throw new ReasonrecError('RR_DATA_MALFORMED', `${path}:1: not a description of a data set`, {
-      expected: '{"name": "...", "noun": "..."}',
+      expected: '{"name": "...", "noun": "...", "clock": "shared" or "own"}',
       got: text.slice(0, 80),
       remedy: 'correct or remove the file',
     })
-  return about as { name?: string; noun?: string }
+  return about as About
 }
 
 function present(table: Table, row: number, name: string, cell: string | undefined): string {
