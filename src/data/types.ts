@@ -36,6 +36,8 @@ export interface Instance {
   readonly candidates: readonly ItemIndex[]
   /** Place of the target in its user's interactions; null where a published row is not found there, absent in one made by hand. */
   readonly position?: number | null
+  /** What a method shows beside the lists (R2Rec: ratings and chains). Plain JSON that only the method reads. */
+  readonly evidence?: unknown
 }
 
 /**

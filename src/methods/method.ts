@@ -13,8 +13,14 @@ export interface ParsedAnswer {
   /** Null where the tags are missing, doubled, out of order, or text stands outside them. */
   readonly reasoning: string | null
   readonly answer: string | null
-  /** The item whose normalised title the answer is, among the candidates; null for anything else. */
+  /** The candidate that the answer recommends; null for anything else. */
   readonly item: ItemIndex | null
+  /** The candidates the answer names, best first, where it is a list. */
+  readonly ranking?: readonly ItemIndex[]
+  /** The answer is a rating: its distance from the user's own, null where that is not known. */
+  readonly ratingError?: number | null
+  /** The reasoning has the steps that were asked for, where a method asks for some. */
+  readonly steps?: boolean
 }
 
 export interface GateResult {
@@ -45,6 +51,8 @@ export interface Trace {
   /** Log-prob gain of the target given the reasoning (nats per token), null if not scored. */
   readonly gain: number | null
   readonly kept: boolean
+  /** As in Instance: what was shown beside the lists. */
+  readonly evidence?: unknown
 }
 
 /** The literal frame of a response; each piece is encoded on its own and the ids are concatenated. */
@@ -54,15 +62,39 @@ export interface AnswerForm {
   readonly answerOpen: string // "\n<answer>"
   readonly answerClose: string // "</answer>"
   readonly directOpen: string // "<answer>": opens a response without reasoning
+  /**
+   * A choice's ids end with `answerClose`: titles need it, or one would be the beginning of another. Labels of one length
+   * stand alone, for an answer may go on behind them.
+   */
+  readonly choiceCloses: boolean
 }
+
+/** Tests as a control row is shown them: the targets and candidates stay everybody's. */
+export type Control = (dataset: Dataset, tests: readonly Instance[], seed: number) => readonly Instance[]
+export type ControlId = 'shuffled_history' | 'shuffled_ratings'
 
 export interface Method {
   readonly name: 're2' | 'r2rec'
   readonly form: AnswerForm
+  /** What the method asks about an instance: the instance with its evidence. A pure function. */
+  question(dataset: Dataset, instance: Instance): Instance
   prompt(dataset: Dataset, instance: Instance, mode: PromptMode): Prompt
   /** Response text after the prompt, tags included. */
   parse(dataset: Dataset, instance: Instance, response: string): ParsedAnswer
-  /** Canonical response for training: think z, answer title. `reasoning` null gives the direct form. */
-  response(reasoning: PromptPart | null, title: PromptPart): readonly PromptPart[]
+  /** What an answer may begin with, for choosing and scoring: one for each candidate, in their order, where there are candidates. */
+  choices(dataset: Dataset, instance: Instance): readonly PromptPart[]
+  /** Which of the choices is right; -1 where it is not known. */
+  rightChoice(dataset: Dataset, instance: Instance): number
+  /** Did the trace's own answer turn out right? */
+  isRight(dataset: Dataset, trace: Trace): boolean
+  /** The answer that a trace teaches. */
+  taughtAnswer(dataset: Dataset, trace: Trace): readonly PromptPart[]
+  /** Canonical response for training: think z, answer y. `reasoning` null gives the direct form. */
+  response(reasoning: PromptPart | null, ...answer: readonly PromptPart[]): readonly PromptPart[]
   gates(dataset: Dataset, instance: Instance, response: string, pass: Trace['source']): readonly GateResult[]
+  /** Gates that a kept trace has passed; the others are recorded only. */
+  readonly requiredGates: ReadonlySet<string>
+  readonly controls: Readonly<Partial<Record<ControlId, Control>>>
+  /** The traces that Imitation learns from, of those that were kept. */
+  mixture(traces: readonly Trace[], seed: number): readonly Trace[]
 }

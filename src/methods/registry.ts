@@ -24,6 +24,7 @@ export function methodOf(config: Config): Method {
   return re2({
     maxWords: prompt.max_words,
     ...(prompt.wording !== 'auto' && { wording: prompt.wording }),
+    requiredGates: collect.gates,
     gates: {
       ...(collect.min_words !== null && { minWords: collect.min_words }),
       ...(collect.max_words !== null && { maxWords: collect.max_words }),

@@ -23,7 +23,7 @@ import type { ProgressSink } from '../phases/progress.js'
 import { RunDirectory } from '../phases/run-directory.js'
 import type { Phase, SampleLine } from '../phases/run-record.js'
 import { Tokenizer } from '../prompts/tokenizer.js'
-import { embeddedDataset } from '../quickstart/dataset.js'
+import { embeddedDataset, historyLength } from '../quickstart/dataset.js'
 import { embedded, embeddedModelFolder } from '../quickstart/embedded.js'
 import { methodOf } from './registry.js'
 
@@ -95,7 +95,12 @@ export async function openModel(
 export async function openDataset(config: Config): Promise<Dataset> {
   const { data } = config
   const candidates = Number(data.candidates.slice(1))
-  if (data.dir === embedded) return embeddedDataset({ candidates, candidateSeed: data.cand_seed })
+  if (data.dir === embedded)
+    return embeddedDataset({
+      candidates,
+      candidateSeed: data.cand_seed,
+      shown: Math.min(data.max_hist, historyLength),
+    })
   return loadDataset(required(data.dir, 'data.dir', '--data DIR'), {
     minHistory: data.min_hist,
     maxHistory: data.max_hist,

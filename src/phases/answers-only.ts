@@ -25,7 +25,7 @@ import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
 import { BatchPlan, directExample, imitationPlan } from './examples.js'
 import { askedInstances, trainingParts } from './instances.js'
 import { constantRate, cosineRate } from './learning-rate.js'
-import { taughtTitle } from './policy-batch.js'
+import { taughtChoice } from './policy-batch.js'
 import { policyLoss } from './policy-update.js'
 import { PromptSource } from './rollout-rounds.js'
 import { derivedSeed, streamId } from './streams.js'
@@ -59,7 +59,7 @@ function stage({ base }: PhaseContext, adapter: Adapter): StageModel {
 }
 
 async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
-  const { config, base, dataset, signal } = context
+  const { config, base, signal } = context
   const { sft, seed } = config
   const { rank, alpha, rslora, targets } = sft
   const adapter = await Adapter.create(
@@ -68,7 +68,7 @@ async function imitateAnswers(context: PhaseContext): Promise<Adapter> {
     derivedSeed(seed, 'imitation adapter'),
   )
   const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
-  const examples = askedInstances(dataset, config).map((instance) => directExample(context, instance, 1))
+  const examples = askedInstances(context).map((instance) => directExample(context, instance, 1))
   const { steps } = imitationPlan(context).plan
   const plan = new BatchPlan(
     examples,
@@ -122,7 +122,7 @@ async function chosenTitles(
   const { rl } = config
   const asked = instances.map((instance, index) => ({
     prompt: encoding.prompt(instance, 'direct'),
-    trie: createTrie(encoding.candidateTitles(instance)),
+    trie: createTrie(encoding.choices(instance)),
     samples: Array.from({ length: rl.group }, (_, sample) => ({
       stream: streamId('answers_only', step, index, sample),
       given: encoding.frame.directOpen,
@@ -144,7 +144,7 @@ async function chosenTitles(
     const instance = instances[index] as Instance
     const own = samples[index] ?? []
     const rewards = Float64Array.from(own, ({ choice }) =>
-      instance.candidates[choice] === instance.target ? 1 : 0,
+      choice === context.method.rightChoice(context.dataset, instance) ? 1 : 0,
     )
     const hits = rewards.reduce((sum, reward) => sum + reward, 0)
     const advantage = advantages(rl.adv, rewards, Int32Array.of(own.length), { epsilon: rl.adv_epsilon })
@@ -161,7 +161,7 @@ async function chosenTitles(
     const completions = [
       ...(teaches || !rl.dynamic_sampling ? sampled : []),
       ...(hits === 0 && rl.allfail === 'add_gt'
-        ? [taughtTitle(encoding.frame.directOpen, encoding.title(instance.target), rl.gt_weight / trained)]
+        ? [taughtChoice(encoding.frame.directOpen, encoding.rightChoice(instance), rl.gt_weight / trained)]
         : []),
     ]
     return completions.length === 0 ? [] : [{ prompt, trie, completions }]

@@ -24,7 +24,7 @@ export function collectSummary(
     sampled: traces.length,
     kept: { A: from('A').length, B: from('B').length, C: from('C').length },
     generators: Object.fromEntries(generators),
-    rejected: rejections(traces, new Set<string>(context.config.collect.gates)),
+    rejected: rejections(traces, context.method.requiredGates),
     builtin_share: (generators.get('builtin') ?? 0) / Math.max(1, kept.length),
     target_deciles: {
       all: deciles(instances.map(({ target }) => target)),

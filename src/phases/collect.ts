@@ -1,51 +1,51 @@
 /**
- * Reasoning Collection: every instance is asked, samples pass gates, the best are kept (spec section 3).
- *   pass A  k_free samples on the plain prompt, kept if they hit the true next item;
- *   pass B  k_hint samples with the true item as a private note, only where A kept none;
- *   pass C  the builtin teacher, for instances without a trace, where too few traces were kept.
- * A chunk of instances is a pure function of (seed, chunk); a resumed collection goes on at the next chunk.
+ * Reasoning Collection: every instance is asked, what is written passes gates, the best is kept. How traces are written
+ * is the method's business (Collector); here is what all methods share: chunks, the fill where too few traces were
+ * kept, records, and going on after an interruption. A chunk of instances is a pure function of (seed, chunk) and of the
+ * traces before it; a resumed collection goes on at the next chunk.
  */
 
 import type { Instance } from '../data/types.js'
 import type { Trace } from '../methods/method.js'
-import type { Teacher } from '../teacher/teacher.js'
+import { builtinTeacher } from '../teacher/teacher.js'
 import { collectSummary } from './collect-summary.js'
 import type { PhaseContext } from './context.js'
 import { writeDurably } from './files.js'
 import { askedInstances, collectInstances, shownInstance } from './instances.js'
 import { isInterruption } from './interrupt.js'
-import { askResponses, titlesOf } from './responses.js'
+import { titlesOf } from './responses.js'
 import type { CollectSummary } from './run-record.js'
-import { baseStage } from './stage-models.js'
-import { derivedSeed, hashOrder, streamId } from './streams.js'
-import { judged, keepBest, type TraceChoice } from './trace-selection.js'
+import { hashOrder } from './streams.js'
 import { noTraces, readTraces } from './traces.js'
 
 export const collectSummaryFile = 'collect-summary.json'
 
-/** What a method brings: who fills up, and how traces are chosen. `choice` starts afresh for every collection. */
-export interface CollectMethod {
-  readonly builtin: Teacher
-  readonly choice: () => TraceChoice
+/** How a method writes traces. Calls come in the order of the chunks, the fill last. */
+export interface Collector {
+  /** Traces about a chunk of instances, judged. */
+  write(instances: readonly Instance[], chunk: number): Promise<Trace[]>
+  /** The same by the builtin teacher, for instances without a kept trace; null where it has already written all. */
+  readonly fill: ((instances: readonly Instance[]) => Promise<Trace[]>) | null
 }
+
+/** `written`: the traces of the sittings before, by which filters that look across traces come to where they were. */
+export type StartCollector = (written: readonly Trace[]) => Collector
 
 interface Collection {
   readonly instances: readonly Instance[]
   /** Everything written so far, the sittings before included. */
   readonly traces: Trace[]
-  readonly builtin: Teacher
-  readonly choice: TraceChoice
+  readonly collector: Collector
 }
 
-export async function collect(context: PhaseContext, method: CollectMethod): Promise<CollectSummary> {
+export async function collect(context: PhaseContext, start: StartCollector): Promise<CollectSummary> {
   const { config, run, progress } = context
-  const instances = askedInstances(context.dataset, config)
+  const instances = askedInstances(context)
   if (!run.isDone('collect')) {
     const chunks = Math.ceil(instances.length / config.collect.chunk)
     const { next } = run.begin('collect')
     const traces = readTraces(run)
-    const collection = { instances, traces, builtin: method.builtin, choice: method.choice() }
-    admitAgain(collection)
+    const collection = { instances, traces, collector: start(traces) }
     progress.start('collect', instances.length, 'instances')
     progress.advance(Math.min(instances.length, next * config.collect.chunk), 0)
     try {
@@ -66,23 +66,13 @@ export async function collect(context: PhaseContext, method: CollectMethod): Pro
   return collectSummary(context, instances, readTraces(run))
 }
 
-/** Brings the filter of repeated reasoning to where the last sitting left it. */
-function admitAgain({ traces, choice }: Collection): void {
-  for (const { instance, reasoning, gates } of traces) {
-    if (gates.some(({ gate, passed }) => gate === 'G10' && passed)) choice.admit(instance, reasoning)
-  }
-}
-
 async function collectChunk(context: PhaseContext, collection: Collection, chunk: number): Promise<void> {
   const { config, run, progress, signal } = context
   signal.throwIfAborted()
   const began = performance.now()
-  const { instances: all, traces } = collection
+  const { instances: all, traces, collector } = collection
   const instances = all.slice(chunk * config.collect.chunk, (chunk + 1) * config.collect.chunk)
-  const written =
-    config.collect.regime === 'builtin'
-      ? await builtinTraces(context, collection, instances)
-      : await selfTraces(context, collection, instances, chunk)
+  const written = await collector.write(instances, chunk)
   const tokens = written.reduce((sum, trace) => sum + trace.tokens, 0)
   store(context, written, traces)
   run.metrics({
@@ -96,87 +86,16 @@ async function collectChunk(context: PhaseContext, collection: Collection, chunk
   progress.advance(instances.length, tokens)
 }
 
-/** Passes A and B of the model itself. */
-async function selfTraces(
-  context: PhaseContext,
-  collection: Collection,
-  instances: readonly Instance[],
-  chunk: number,
-): Promise<Trace[]> {
-  const free = await sampled(context, collection, instances, 'A', chunk)
-  const missed = instances.filter(({ id }) => !free.some((trace) => trace.instance === id && trace.kept))
-  const hinted = await sampled(context, collection, missed, 'B', chunk)
-  return [...free, ...hinted]
-}
-
-async function sampled(
-  context: PhaseContext,
-  { choice }: Collection,
-  instances: readonly Instance[],
-  pass: 'A' | 'B',
-  chunk: number,
-): Promise<Trace[]> {
-  const { collect: settings, seed } = context.config
-  const stage = baseStage(context)
-  const samples = pass === 'A' ? settings.k_free : settings.k_hint
-  if (samples === 0 || instances.length === 0) return []
-  const purpose = pass === 'A' ? 'collect_free' : 'collect_hinted'
-  const mode = pass === 'A' ? ('reason' as const) : ('hinted' as const)
-  const asks = instances.map((instance, index) => ({
-    instance,
-    mode,
-    streams: Array.from({ length: samples }, (_, sample) => streamId(purpose, chunk, index, sample)),
-  }))
-  const groups = await askResponses(context, stage, asks, {
-    style: settings.answer,
-    maxNew: settings.max_new,
-    sampling: { temperature: settings.temperature, topP: settings.top_p },
-    seed: derivedSeed(seed, 'collect'),
-  })
-  const traces = groups.flatMap(({ ask, responses }) =>
-    responses.map((response, index) =>
-      judged(context, ask.instance, response.text, {
-        pass,
-        generator: 'self',
-        temperature: settings.temperature,
-        stream: String(ask.streams[index]),
-        tokens: response.written,
-      }),
-    ),
-  )
-  return keepBest(context, stage, traces, choice)
-}
-
-/** Pass C: the teacher is shown the true item privately; one text an instance, and its gates decide. */
-async function builtinTraces(
-  context: PhaseContext,
-  { builtin }: Collection,
-  instances: readonly Instance[],
-): Promise<Trace[]> {
-  const proposals = await builtin.propose(instances, { hinted: true, count: 1 })
-  return instances.flatMap((instance, index) =>
-    (proposals[index] ?? []).map(({ text, stream, temperature, tokens }) =>
-      judged(context, instance, text, {
-        pass: 'C',
-        generator: builtin.name,
-        temperature,
-        stream,
-        tokens: tokens ?? 0,
-      }),
-    ),
-  )
-}
-
-/** Pass C: the builtin teacher writes for instances without a trace until there are enough. */
+/** The builtin teacher writes for instances without a trace until there are enough. */
 async function fill(context: PhaseContext, collection: Collection): Promise<void> {
-  const { instances, traces, builtin } = collection
+  const { instances, traces, collector } = collection
   const { collect: settings } = context.config
   const kept = traces.filter((trace) => trace.kept)
   const answered = new Set(kept.map(({ instance }) => instance))
   const few =
     kept.length < settings.fill_below || answered.size < settings.fill_below_share * instances.length
   const wanted = settings.fill_to - kept.length
-  if (settings.fill === 'none' || settings.regime === 'builtin' || !few || wanted <= 0) return
+  if (settings.fill === 'none' || collector.fill === null || !few || wanted <= 0) return
   const open = openInstances(context, collection, answered, wanted)
   const written: Trace[] = []
   for (
@@ -185,10 +104,10 @@ async function fill(context: PhaseContext, collection: Collection): Promise<void
     at += settings.chunk
   ) {
     context.signal.throwIfAborted()
-    written.push(...(await builtinTraces(context, collection, open.slice(at, at + settings.chunk))))
+    written.push(...(await collector.fill(open.slice(at, at + settings.chunk))))
   }
   store(context, surplusDropped(written, wanted), traces)
-  const filled = traces.filter((trace) => trace.kept && trace.generator === builtin.name).length
+  const filled = traces.filter((trace) => trace.kept && trace.generator === builtinTeacher).length
   const total = traces.filter((trace) => trace.kept).length
   context.progress.note(
     `the model itself kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`,
@@ -197,7 +116,7 @@ async function fill(context: PhaseContext, collection: Collection): Promise<void
 
 /** Asked instances without a trace first, then as many further ones of the imitation part as may be needed. */
 function openInstances(
-  { config, dataset }: PhaseContext,
+  { config, dataset, method }: PhaseContext,
   { instances }: Collection,
   answered: ReadonlySet<string>,
   wanted: number,
@@ -207,7 +126,7 @@ function openInstances(
   const shuffled = (list: readonly Instance[]) => hashOrder(list, ({ id }) => id, config.seed, 'fill')
   return [
     ...shuffled(instances.filter(({ id }) => !answered.has(id))),
-    ...shuffled(further.map((instance) => shownInstance(dataset, instance, 0))),
+    ...shuffled(further.map((instance) => method.question(dataset, shownInstance(dataset, instance, 0)))),
   ]
 }
 
@@ -238,7 +157,7 @@ function show(context: PhaseContext, trace: Trace): void {
     target: titlesOf(context, [trace.target])[0] ?? '',
     reasoning: trace.reasoning,
     answer: trace.answer,
-    hit: trace.answerItem === trace.target,
+    hit: context.method.isRight(context.dataset, trace),
   })
 }
 

@@ -1,11 +1,11 @@
 /**
- * Token ids of prompts, responses and titles. Every piece of the response's frame, the reasoning and the
- * title are encoded on their own and concatenated (the answer boundary rule): training, likelihood, trie
- * and rollouts then agree on one id sequence. A title's ids end with the closing tag, so titles are
- * prefix-free ("Alien" and "Aliens").
+ * Token ids of prompts, responses and answers. Every piece of the response's frame, the reasoning and each
+ * part of the answer are encoded on their own and concatenated (the answer boundary rule): training, likelihood,
+ * trie and rollouts then agree on one id sequence. Where a method says so, a choice's ids end with the closing
+ * tag, so that titles are prefix-free ("Alien" and "Aliens").
  */
 
-import type { Dataset, Instance, ItemIndex } from '../data/types.js'
+import type { Dataset, Instance } from '../data/types.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { Method, PromptMode } from '../methods/method.js'
 import type { PromptPart } from '../prompts/prompt.js'
@@ -33,7 +33,6 @@ export class Encoding {
   readonly frame: FrameIds
   /** Ends a response. */
   readonly eos: number
-  private readonly titles = new Map<ItemIndex, Int32Array>()
 
   constructor(
     private readonly dataset: Dataset,
@@ -65,35 +64,51 @@ export class Encoding {
     return this.tokenizer.encodePrompt(this.method.prompt(this.dataset, instance, mode))
   }
 
-  /** Title and closing tag. */
-  title(item: ItemIndex): Int32Array {
-    const known = this.titles.get(item)
-    if (known) return known
-    const entry = this.dataset.items[item]
-    if (!entry) throw new ReasonrecError('RR_DATA_ITEM', `no item ${item} in the catalogue`)
-    const ids = joined([this.tokenizer.encodeParts([entry.title]), this.frame.answerClose])
-    this.titles.set(item, ids)
-    return ids
+  /** An answer as it is chosen by a trie or scored: what it says, and the closing tag where choices close. */
+  choice(answer: PromptPart): Int32Array {
+    const ids = this.tokenizer.encodeParts([answer])
+    return this.method.form.choiceCloses ? joined([ids, this.frame.answerClose]) : ids
   }
 
-  candidateTitles(instance: Instance): Int32Array[] {
-    return instance.candidates.map((item) => this.title(item))
+  /** In the order of Method.choices: that of the candidates, where there are candidates. */
+  choices(instance: Instance): Int32Array[] {
+    return this.method.choices(this.dataset, instance).map((answer) => this.choice(answer))
   }
 
-  /** Everything before the title of an answer that follows `reasoning`. */
-  beforeTitle(reasoning: PromptPart): Int32Array {
+  /** The choice that is right. */
+  rightChoice(instance: Instance): Int32Array {
+    const place = this.method.rightChoice(this.dataset, instance)
+    const answer = this.method.choices(this.dataset, instance)[place]
+    if (answer !== undefined) return this.choice(answer)
+    throw new ReasonrecError('RR_DATA_ITEM', `the right answer to ${instance.id} is not among its choices`)
+  }
+
+  /** Everything before what an answer says that follows `reasoning`. */
+  beforeAnswer(reasoning: PromptPart): Int32Array {
     const { thinkOpen, forcedAnswer } = this.frame
     return joined([thinkOpen, this.tokenizer.encodeParts([reasoning]), forcedAnswer])
   }
 
-  /** The canonical response for training, end of turn included. `reasoning` null: the direct form. */
-  response(reasoning: PromptPart | null, item: ItemIndex): EncodedResponse {
-    const eos = Int32Array.of(this.eos)
-    if (reasoning === null) {
-      return { ids: joined([this.frame.directOpen, this.title(item), eos]), answerBegin: 0 }
-    }
+  /** The canonical response for training, end of turn included. */
+  response(reasoning: PromptPart, answer: readonly PromptPart[]): EncodedResponse {
     const { thinkOpen, thinkClose, answerOpen } = this.frame
     const thought = joined([thinkOpen, this.tokenizer.encodeParts([reasoning]), thinkClose])
-    return { ids: joined([thought, answerOpen, this.title(item), eos]), answerBegin: thought.length }
+    return { ids: joined([thought, answerOpen, this.whole(answer)]), answerBegin: thought.length }
+  }
+
+  /** An answer without reasoning, end of turn included. */
+  directResponse(answer: readonly PromptPart[]): EncodedResponse {
+    return { ids: joined([this.frame.directOpen, this.whole(answer)]), answerBegin: 0 }
+  }
+
+  /** The right choice without reasoning; the end of the turn behind it only where choices close. */
+  directRight(instance: Instance): EncodedResponse {
+    const end = this.method.form.choiceCloses ? Int32Array.of(this.eos) : new Int32Array(0)
+    return { ids: joined([this.frame.directOpen, this.rightChoice(instance), end]), answerBegin: 0 }
+  }
+
+  /** What an answer says, its closing tag and the end of the turn. */
+  private whole(answer: readonly PromptPart[]): Int32Array {
+    return joined([this.tokenizer.encodeParts(answer), this.frame.answerClose, Int32Array.of(this.eos)])
   }
 }

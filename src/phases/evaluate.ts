@@ -5,8 +5,10 @@
  */
 
 import type { Instance } from '../data/types.js'
+import { ReasonrecError } from '../engine/errors.js'
 import type { RowId } from '../eval/result-row.js'
 import { meansOf } from '../eval/significance.js'
+import type { Control, ControlId, Method } from '../methods/method.js'
 import { type AnswersOnly, answersOnly } from './answers-only.js'
 import type { PhaseContext, StageModel } from './context.js'
 import { testInstances } from './instances.js'
@@ -16,7 +18,6 @@ import { type ModelMode, type Prediction, predict, ranking } from './predictions
 import { titlesOf } from './responses.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
-import { hashOrder } from './streams.js'
 
 interface Task {
   readonly row: RowId
@@ -26,7 +27,9 @@ interface Task {
   readonly step: number
   readonly stage: StageModel
   /** The tests as this row is shown them; the targets and candidates are everybody's. */
-  readonly shown?: (instances: readonly Instance[]) => readonly Instance[]
+  readonly shown: readonly Instance[]
+  /** Not the models' own row but a check on it: no samples, no point in the curves. */
+  readonly control?: true
 }
 
 export async function evaluate(context: PhaseContext): Promise<void> {
@@ -36,7 +39,7 @@ export async function evaluate(context: PhaseContext): Promise<void> {
   const chunks = Math.ceil(instances.length / config.eval.chunk)
   const { next } = run.begin('evaluate')
   try {
-    const tasks = await evaluationTasks(context)
+    const tasks = await evaluationTasks(context, instances)
     progress.start('evaluate', tasks.length * instances.length, 'tests')
     progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)
     for (let unit = next; unit < tasks.length * chunks; unit++) {
@@ -46,13 +49,10 @@ export async function evaluate(context: PhaseContext): Promise<void> {
       const tokens = await evaluateChunk(
         context,
         task,
-        (task.shown?.(instances) ?? instances).slice(
-          place * config.eval.chunk,
-          (place + 1) * config.eval.chunk,
-        ),
-        place === 0 && task.shown === undefined,
+        task.shown.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk),
+        place === 0 && task.control === undefined,
       )
-      if (place === chunks - 1 && task.shown === undefined) noteRow(context, task, instances)
+      if (place === chunks - 1 && task.control === undefined) noteRow(context, task, instances)
       run.commit('evaluate', unit + 1)
       progress.advance(Math.min(config.eval.chunk, instances.length - place * config.eval.chunk), tokens)
     }
@@ -65,8 +65,10 @@ export async function evaluate(context: PhaseContext): Promise<void> {
 }
 
 /** The main mode of every model first; scores without reasoning after them. */
-async function evaluationTasks(context: PhaseContext): Promise<Task[]> {
-  const { eval: settings, rl } = context.config
+async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]): Promise<Task[]> {
+  const { config, dataset, method } = context
+  const { eval: settings, rl } = config
+  const shown = tests.map((instance) => method.question(dataset, instance))
   const imitated = await imitatedStage(context)
   const internalized = await internalizedStage(context, imitated)
   const models = [
@@ -78,38 +80,35 @@ async function evaluationTasks(context: PhaseContext): Promise<Task[]> {
   ] as const
   const modes: ModelMode[] =
     settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
-  const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode })))
+  const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode, shown })))
   const [base, last] = [models[0], models.at(-1) ?? models[0]]
-  if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free' })
-  if (settings.controls.includes('shuffled_history')) {
-    tasks.push({
-      ...last,
-      row: 'shuffled_history',
-      mode: settings.mode,
-      shown: (tests) => exchangedHistories(tests, context.config.seed),
-    })
+  if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free', shown })
+  for (const row of controlIds.filter((id) => settings.controls.includes(id))) {
+    const exchanged = controlOf(method, row)(dataset, tests, config.seed)
+    tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
   }
   if (settings.controls.includes('answers_only'))
-    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps))
+    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown))
   return tasks
 }
 
 /** Trained without reasoning, so asked without it. */
-function answersOnlyTasks({ sft, rl }: AnswersOnly, steps: number): Task[] {
-  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode: 'score' }
+function answersOnlyTasks({ sft, rl }: AnswersOnly, steps: number, shown: readonly Instance[]): Task[] {
+  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode: 'score', shown }
   return rl
     ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
     : [first]
 }
 
-/** Every test with the history of another one, in a ring by hash. */
-function exchangedHistories(instances: readonly Instance[], seed: number): readonly Instance[] {
-  const ring = hashOrder(instances, ({ id }) => id, seed, 'exchanged histories')
-  const next = new Map(ring.map(({ id }, place) => [id, ring[(place + 1) % ring.length] as Instance]))
-  return instances.map((instance) => ({
-    ...instance,
-    history: next.get(instance.id)?.history ?? instance.history,
-  }))
+const controlIds = ['shuffled_history', 'shuffled_ratings'] as const satisfies readonly ControlId[]
+
+function controlOf(method: Method, id: ControlId): Control {
+  const control = method.controls[id]
+  if (control) return control
+  throw new ReasonrecError('RR_CONFIG_VALUE', `eval.controls: ${method.name} has no control ${id}`, {
+    expected: Object.keys(method.controls).join(', '),
+    remedy: 'leave it out',
+  })
 }
 
 async function evaluateChunk(

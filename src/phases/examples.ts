@@ -31,9 +31,10 @@ export interface Examples {
 
 /** What Imitation learns from, in which order: a function of traces.jsonl and the configuration. */
 export function imitationPlan(context: PhaseContext): Examples & { readonly plan: BatchPlan } {
-  const { config, dataset, run } = context
+  const { config, method, run } = context
   const { seed, sft } = config
-  const examples = imitationExamples(context, keptTraces(run), askedInstances(dataset, config))
+  const traces = method.mixture(keptTraces(run), seed)
+  const examples = imitationExamples(context, traces, askedInstances(context))
   return { ...examples, plan: new BatchPlan(examples.examples, seed, sft.batch, sft.epochs) }
 }
 
@@ -69,7 +70,7 @@ function imitationExamples(
 function reasonExample(context: PhaseContext, trace: Trace, index: number): Example {
   const response = context.encoding.response(
     untrustedPassage(trace.reasoning),
-    trace.answerItem ?? trace.target,
+    context.method.taughtAnswer(context.dataset, trace),
   )
   return example(
     context,
@@ -85,7 +86,7 @@ export function directExample(
   instance: Instance,
   answerWeight = context.config.sft.lambda_answer,
 ): Example {
-  const response = context.encoding.response(null, instance.target)
+  const response = context.encoding.directRight(instance)
   const prompt = context.encoding.prompt(instance, 'direct')
   return example(context, `${instance.id}#direct`, prompt, response, answerWeight)
 }

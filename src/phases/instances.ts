@@ -9,6 +9,7 @@ import { withFreshNegatives } from '../data/candidates.js'
 import { chosen } from '../data/random.js'
 import type { Dataset, Instance } from '../data/types.js'
 import { ReasonrecError } from '../engine/errors.js'
+import type { ModelContext } from './context.js'
 import { hashOrder, hashUnit } from './streams.js'
 
 export interface TrainingParts {
@@ -36,9 +37,12 @@ export function collectInstances(dataset: Dataset, config: Config, further = 0):
   return chosen(imitation, count, ({ id }) => id, config.seed, 'collect')
 }
 
-/** The same with the candidates that Collection shows. */
-export function askedInstances(dataset: Dataset, config: Config): Instance[] {
-  return collectInstances(dataset, config).map((instance) => shownInstance(dataset, instance, 0))
+/** The same with the candidates that Collection shows, as the method asks about them. */
+export function askedInstances(context: Pick<ModelContext, 'config' | 'dataset' | 'method'>): Instance[] {
+  const { config, dataset, method } = context
+  return collectInstances(dataset, config).map((instance) =>
+    method.question(dataset, shownInstance(dataset, instance, 0)),
+  )
 }
 
 export function testInstances(dataset: Dataset, config: Config): readonly Instance[] {

@@ -1,6 +1,7 @@
 /** The line of metrics.jsonl that a step of Internalization leaves. Names are those of run-record.ts. */
 
 import type { PolicyResult } from '../engine/index.js'
+import { isAnswered, isRight } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { rewardDeviation, teaches } from './policy-batch.js'
 import type { RolloutGroup } from './rollouts.js'
@@ -68,11 +69,12 @@ export function internalizeMetrics(
   sums: StepSums,
   at: { readonly step: number; readonly learningRate: number; readonly seconds: number },
 ): InternalizeMetrics {
-  const rollouts = groups.flatMap((group) =>
-    group.rollouts.map((rollout) => ({ rollout, target: group.instance.target })),
+  const rollouts = groups.flatMap((group) => group.rollouts)
+  const right = groups.flatMap(({ rollouts: own, instance }) =>
+    own.map(({ parsed }) => isRight(parsed, instance)),
   )
   const rewards = groups.flatMap((group) => Array.from(group.rewards.rewards))
-  const written = rollouts.reduce((sum, { rollout }) => sum + rollout.tokens, 0)
+  const written = rollouts.reduce((sum, { tokens }) => sum + tokens, 0)
   const perToken = Math.max(1, sums.tokens)
   const perUpdate = Math.max(1, sums.updates)
   return {
@@ -83,9 +85,9 @@ export function internalizeMetrics(
     reward: mean(rewards),
     reward_std: mean(groups.map(rewardDeviation)),
     reward_terms: termMeans(groups),
-    hr1: mean(rollouts.map(({ rollout, target }) => (rollout.parsed.item === target ? 1 : 0))),
+    hr1: mean(right.map((one) => (one ? 1 : 0))),
     parse_rate: mean(
-      rollouts.map(({ rollout }) => (rollout.finish === 'complete' && rollout.parsed.item !== null ? 1 : 0)),
+      rollouts.map(({ finish, parsed }) => (finish === 'complete' && isAnswered(parsed) ? 1 : 0)),
     ),
     kl: sums.kl / perToken,
     entropy: sums.entropy / perToken,

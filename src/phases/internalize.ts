@@ -6,6 +6,7 @@
  */
 
 import type { ComposedReward } from '../rewards/composition.js'
+import { isRight } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { internalizeMetrics } from './internalize-metrics.js'
 import { constantRate } from './learning-rate.js'
@@ -81,7 +82,7 @@ function showSample(context: PhaseContext, groups: readonly RolloutGroup[], step
     target: titlesOf(context, [group.instance.target])[0] ?? '',
     reasoning: rollout.parsed.reasoning ?? rollout.text,
     answer: rollout.parsed.answer ?? '',
-    hit: rollout.parsed.item === group.instance.target,
+    hit: isRight(rollout.parsed, group.instance),
     reward: group.rewards.rewards[0] ?? 0,
   })
 }

@@ -7,7 +7,7 @@
 import { advantages, aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
 import { joined } from '../prompts/tokenizer.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
-import type { Rollout } from '../rewards/reward.js'
+import { isRight, type Rollout } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import type { Response } from './responses.js'
 import type { RolloutGroup } from './rollouts.js'
@@ -31,14 +31,12 @@ export function teaches(context: PhaseContext, group: RolloutGroup): boolean {
   return rewardDeviation(group) >= context.config.rl.min_std
 }
 
-/** Groups that never named the true item. */
+/** Groups that never gave the right answer. */
 export function withoutHit(groups: readonly RolloutGroup[]): RolloutGroup[] {
-  return groups.filter(({ rollouts, instance }) =>
-    rollouts.every(({ parsed }) => parsed.item !== instance.target),
-  )
+  return groups.filter(({ rollouts, instance }) => rollouts.every(({ parsed }) => !isRight(parsed, instance)))
 }
 
-/** `kept`: groups for the policy loss; `failed`: groups without a hit, which may get the true title taught. */
+/** `kept`: groups for the policy loss; `failed`: groups without a hit, which may get the right answer taught. */
 export function policyBatches(
   context: PhaseContext,
   kept: readonly RolloutGroup[],
@@ -112,13 +110,13 @@ function completions(
       mask: lossMask(context, response, group.rollouts[index] as Rollout),
       oldLogprobs: response.sample.logprobs,
       advantage: advantage[index] ?? 0,
-      trieBegin: response.titleBegin,
+      trieBegin: response.choiceBegin,
     }))
     .filter(({ mask }) => mask.includes(1))
 }
 
 /**
- * 1 for tokens the model chose. A title behind a reasoning that was closed by force had no part in the
+ * 1 for tokens the model chose. An answer behind a reasoning that was closed by force had no part in the
  * reward, and a truncated rollout gives no gradient at all where rl.mask_truncated says so.
  */
 function lossMask(context: PhaseContext, { sample, closed }: Response, { finish }: Rollout): Uint8Array {
@@ -126,22 +124,22 @@ function lossMask(context: PhaseContext, { sample, closed }: Response, { finish 
   return Uint8Array.from(sample.kinds, (kind) => (kind === 0 || (kind === 2 && closed) ? 1 : 0))
 }
 
-/** The true title behind the best reasoning of a group without a hit: supervised, title tokens only. */
+/** The right answer behind the best reasoning of a group without a hit: supervised, its tokens only. */
 function taughtCompletion(context: PhaseContext, group: RolloutGroup, sftWeight: number): PolicyCompletion[] {
   const best = bestComplete(group)
   const response = group.asked.responses[best]
   const reasoning = group.rollouts[best]?.parsed.reasoning ?? null
   if (!response || reasoning === null) return []
   const before =
-    response.titleBegin >= 0
-      ? response.sample.tokens.subarray(0, response.titleBegin)
-      : context.encoding.beforeTitle(untrustedPassage(reasoning))
-  return [taughtTitle(before, context.encoding.title(group.instance.target), sftWeight)]
+    response.choiceBegin >= 0
+      ? response.sample.tokens.subarray(0, response.choiceBegin)
+      : context.encoding.beforeAnswer(untrustedPassage(reasoning))
+  return [taughtChoice(before, context.encoding.rightChoice(group.instance), sftWeight)]
 }
 
-/** A title behind what stands before it: supervised, title tokens only. */
-export function taughtTitle(before: Int32Array, title: Int32Array, sftWeight: number): PolicyCompletion {
-  const ids = joined([before, title])
+/** A choice behind what stands before it: supervised, its tokens only. */
+export function taughtChoice(before: Int32Array, choice: Int32Array, sftWeight: number): PolicyCompletion {
+  const ids = joined([before, choice])
   return {
     ids,
     mask: new Uint8Array(ids.length),

@@ -10,7 +10,7 @@ import type { Instance } from '../data/types.js'
 import { generate, type Sample } from '../engine/index.js'
 import type { InferenceMode } from '../eval/result-row.js'
 import { decodeOptions, type ModelContext, type StageModel } from './context.js'
-import { askResponses, scoreTitles } from './responses.js'
+import { askResponses, scoreChoices } from './responses.js'
 import { derivedSeed, streamId } from './streams.js'
 
 export type ModelMode = Exclude<InferenceMode, 'none'>
@@ -52,7 +52,7 @@ async function thinkThenScore(
   const groups = instances.map((instance, index) => ({
     prompt: encoding.prompt(instance, 'reason'),
     samples: [{ stream: streamId('evaluate', 0, index, 0), given: encoding.frame.thinkOpen }],
-    candidates: encoding.candidateTitles(instance),
+    candidates: encoding.choices(instance),
   }))
   const script = [
     {
@@ -92,9 +92,9 @@ async function scoreOnly(
   const requests = instances.map((instance) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],
-    titles: context.encoding.candidateTitles(instance),
+    choices: context.encoding.choices(instance),
   }))
-  const scores = await scoreTitles(context, stage.model, stage.adapters, requests)
+  const scores = await scoreChoices(context, stage.model, stage.adapters, requests)
   return instances.map((instance, index) => ({
     ...scored(context, instance, scores[index]![0]!),
     reasoning: '',

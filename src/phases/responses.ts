@@ -1,9 +1,9 @@
 /**
  * Asking a model for responses in one of two styles:
  *   free         the model writes everything, from "<think>" to "</answer>" or the end of its turn;
- *   constrained  "<think>" is given, the model thinks until "</think>", "<answer>" is given, and the title
- *                is chosen among the candidates by a trie (log-probs renormalised over allowed tokens).
- * And the likelihood of every candidate's title after a given prefix (spec 9.2).
+ *   constrained  "<think>" is given, the model thinks until "</think>", "<answer>" is given, and the answer
+ *                is chosen among the method's choices by a trie (log-probs renormalised over allowed tokens).
+ * And the likelihood of every choice after a given prefix (spec 9.2).
  */
 
 import type { Instance } from '../data/types.js'
@@ -49,7 +49,7 @@ export interface Response {
   /** Tokens the model itself wrote. */
   readonly written: number
   /** First token chosen from the trie, -1 in the free style. */
-  readonly titleBegin: number
+  readonly choiceBegin: number
 }
 
 export interface AskedGroup {
@@ -72,7 +72,7 @@ export async function askResponses(
       stream,
       ...(constrained && { given: context.encoding.frame.thinkOpen }),
     })),
-    trie: constrained ? createTrie(context.encoding.candidateTitles(instance)) : null,
+    trie: constrained ? createTrie(context.encoding.choices(instance)) : null,
   }))
   const samples = await generate(
     stage.model,
@@ -101,12 +101,14 @@ function script(context: ModelContext, { style, maxNew, sampling }: AskOptions):
     { ...free, stopTokenEndsSample: false, stopStrings: [method.form.thinkClose.trim()] },
     { kind: 'given', ids: encoding.frame.answerOpen, idsIfUnclosed: encoding.frame.forcedAnswer },
     { kind: 'choose', sampling: { temperature: sampling.temperature } },
+    // A choice that does not close itself is closed for the parser; given tokens are never trained.
+    ...(method.form.choiceCloses ? [] : [{ kind: 'given', ids: encoding.frame.answerClose } as const]),
   ]
 }
 
 function readSample(context: ModelContext, sample: Sample, style: AnswerStyle): Response {
   const kinds = sample.kinds
-  const titleBegin = kinds.indexOf(2)
+  const choiceBegin = kinds.indexOf(2)
   const written = kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0)
   if (style === 'free') {
     const ended = sample.finishes[0] === 'stop_string' || sample.finishes[0] === 'stop_token'
@@ -115,13 +117,13 @@ function readSample(context: ModelContext, sample: Sample, style: AnswerStyle): 
       text: context.tokenizer.decode(withoutEnd(context, sample.tokens)),
       closed: ended,
       written,
-      titleBegin: -1,
+      choiceBegin: -1,
     }
   }
   const closed = sample.finishes[0] === 'stop_string'
   const lastThought = kinds.lastIndexOf(0)
   const shown = closed ? sample.tokens : sample.tokens.subarray(0, lastThought + 1)
-  return { sample, text: context.tokenizer.decode(shown), closed, written, titleBegin }
+  return { sample, text: context.tokenizer.decode(shown), closed, written, choiceBegin }
 }
 
 /** A response ends with a token that shows nothing. */
@@ -130,31 +132,31 @@ function withoutEnd(context: ModelContext, tokens: Int32Array): Int32Array {
   return last !== undefined && context.tokenizer.eosIds.includes(last) ? tokens.subarray(0, -1) : tokens
 }
 
-/** Candidates to be scored after each prefix (all tokens after the prompt up to the title). */
+/** Choices to be scored after each prefix (all tokens after the prompt up to what the answer says). */
 export interface ScoreRequest {
   readonly prompt: Int32Array
   readonly prefixes: readonly Int32Array[]
-  readonly titles: readonly Int32Array[]
+  readonly choices: readonly Int32Array[]
 }
 
-export interface TitleScores {
-  /** Sum and mean of token log-probs, temperature 1, full vocabulary; one per title. */
+export interface ChoiceScores {
+  /** Sum and mean of token log-probs, temperature 1, full vocabulary; one per choice. */
   readonly joint: Float32Array
   readonly mean: Float32Array
 }
 
 /** scores[request][prefix]. */
-export async function scoreTitles(
+export async function scoreChoices(
   context: ModelContext,
   model: Model,
   adapters: Adapters,
   requests: readonly ScoreRequest[],
-): Promise<TitleScores[][]> {
-  const groups: DecodeGroup[] = requests.map(({ prompt, prefixes, titles }) => ({
+): Promise<ChoiceScores[][]> {
+  const groups: DecodeGroup[] = requests.map(({ prompt, prefixes, choices }) => ({
     prompt,
     // Nothing is sampled, so the streams are never read.
     samples: prefixes.map((given) => ({ stream: 0n, given })),
-    candidates: titles,
+    candidates: choices,
   }))
   const samples = await generate(model, adapters, groups, [], decodeOptions(context, 0n), {
     signal: context.signal,

@@ -16,11 +16,11 @@ export class PromptSource {
   ) {}
 
   of(step: number, purpose: string, count: number): Instance[] {
-    const { dataset, config } = this.context
+    const { dataset, config, method } = this.context
     const orders = this.orders.get(purpose) ?? new EpochOrders(this.instances, config.seed, purpose)
     this.orders.set(purpose, orders)
     return promptsOfStep(this.instances, orders, step, count).map(({ instance, epoch }) =>
-      shownInstance(dataset, instance, epoch),
+      method.question(dataset, shownInstance(dataset, instance, epoch)),
     )
   }
 }

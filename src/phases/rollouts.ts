@@ -1,7 +1,7 @@
 /**
  * Rollouts of Internalization: G responses per prompt from the policy, read, scored and rewarded.
- * Candidates are scored behind each well-formed reasoning by the policy (ndcg_cand); the gain of the true
- * title is measured by the frozen model of Imitation (rl.reward.scorer: ref) or by the policy, against the
+ * Choices are scored behind each well-formed reasoning by the policy (ndcg_cand, ndcg_top); the gain of the
+ * right one is measured by the frozen model of Imitation (rl.reward.scorer: ref) or by the policy, against the
  * direct prompt under the frozen model.
  */
 
@@ -10,9 +10,9 @@ import type { Adapters, Model } from '../engine/index.js'
 import type { ParsedAnswer } from '../methods/method.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
 import type { ComposedReward, GroupRewards } from '../rewards/composition.js'
-import type { Rollout } from '../rewards/reward.js'
+import { isAnswered, type Rollout } from '../rewards/reward.js'
 import type { PhaseContext, StageModel } from './context.js'
-import { type AskedGroup, askResponses, type Response, scoreTitles, type TitleScores } from './responses.js'
+import { type AskedGroup, askResponses, type ChoiceScores, type Response, scoreChoices } from './responses.js'
 import { derivedSeed, type StreamPurpose, streamId } from './streams.js'
 
 export interface RolloutGroup {
@@ -103,11 +103,10 @@ async function scoreGroups(
   const { needs } = setting.reward
   const { scorer, gain_kind } = context.config.rl.reward
   const prefixes = groups.map((group, index) =>
-    group.responses.map((response, sample) => titlePrefix(context, response, read[index]![sample]!)),
+    group.responses.map((response, sample) => answerPrefix(context, response, read[index]![sample]!)),
   )
-  const all = (instance: Instance): Int32Array[] => context.encoding.candidateTitles(instance)
-  const judged =
-    gain_kind === 'post' ? all : (instance: Instance) => [context.encoding.title(instance.target)]
+  const all = (instance: Instance): Int32Array[] => context.encoding.choices(instance)
+  const judged = gain_kind === 'post' ? all : (instance: Instance) => [context.encoding.rightChoice(instance)]
   const byPolicy = needs.has('candidate_scores') || (needs.has('gain') && scorer === 'policy')
   const byReference = needs.has('gain') && scorer === 'ref'
   const { model, adapters } = setting.policy
@@ -119,7 +118,7 @@ async function scoreGroups(
     ? await scoreDirect(context, model, setting.reference, groups, judged)
     : null
   return groups.map(({ ask: { instance } }, index) => {
-    const among = instance.candidates.indexOf(instance.target)
+    const among = context.method.rightChoice(context.dataset, instance)
     const alone = gain_kind === 'post' ? among : 0
     return prefixes[index]!.map((_, sample) => {
       const own = policy?.[index]?.[sample]
@@ -135,15 +134,15 @@ async function scoreGroups(
   })
 }
 
-/** All tokens between the prompt and the title, or null where there is no well-formed reasoning. */
-function titlePrefix(
+/** All tokens between the prompt and what the answer says, or null where there is no well-formed reasoning. */
+function answerPrefix(
   context: PhaseContext,
   response: Response,
   { parsed, finish }: ReadResponse,
 ): Int32Array | null {
-  if (finish !== 'complete' || parsed.reasoning === null || parsed.item === null) return null
-  if (response.titleBegin >= 0) return response.sample.tokens.subarray(0, response.titleBegin)
-  return context.encoding.beforeTitle(untrustedPassage(parsed.reasoning))
+  if (finish !== 'complete' || parsed.reasoning === null || !isAnswered(parsed)) return null
+  if (response.choiceBegin >= 0) return response.sample.tokens.subarray(0, response.choiceBegin)
+  return context.encoding.beforeAnswer(untrustedPassage(parsed.reasoning))
 }
 
 async function scorePrefixes(
@@ -152,16 +151,16 @@ async function scorePrefixes(
   adapters: Adapters,
   groups: readonly AskedGroup[],
   prefixes: readonly (readonly (Int32Array | null)[])[],
-  titles: (instance: Instance) => Int32Array[],
-): Promise<(TitleScores | null)[][]> {
+  choices: (instance: Instance) => Int32Array[],
+): Promise<(ChoiceScores | null)[][]> {
   const open = prefixes.map((own) => own.filter((prefix): prefix is Int32Array => prefix !== null))
   const asked = groups.map((_, index) => index).filter((index) => open[index]!.length > 0)
   const requests = asked.map((index) => ({
     prompt: groups[index]!.prompt,
     prefixes: open[index]!,
-    titles: titles(groups[index]!.ask.instance),
+    choices: choices(groups[index]!.ask.instance),
   }))
-  const scores = await scoreTitles(context, model, adapters, requests)
+  const scores = await scoreChoices(context, model, adapters, requests)
   const byGroup = new Map(asked.map((group, request) => [group, scores[request]!]))
   return prefixes.map((own, index) => {
     let next = 0
@@ -174,12 +173,12 @@ async function scoreDirect(
   model: Model,
   reference: Adapters,
   groups: readonly AskedGroup[],
-  titles: (instance: Instance) => Int32Array[],
-): Promise<TitleScores[]> {
+  choices: (instance: Instance) => Int32Array[],
+): Promise<ChoiceScores[]> {
   const requests = groups.map(({ ask: { instance } }) => ({
     prompt: context.encoding.prompt(instance, 'direct'),
     prefixes: [context.encoding.frame.directOpen],
-    titles: titles(instance),
+    choices: choices(instance),
   }))
-  return (await scoreTitles(context, model, reference, requests)).map((scores) => scores[0]!)
+  return (await scoreChoices(context, model, reference, requests)).map((scores) => scores[0]!)
 }

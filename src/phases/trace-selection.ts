@@ -1,10 +1,11 @@
 /** From a response to a trace with its gates, and the choice of the traces to keep per instance. */
 
 import type { Instance } from '../data/types.js'
-import type { GateResult, Trace } from '../methods/method.js'
+import type { GateResult, Method, Trace } from '../methods/method.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
+import { isAnswered } from '../rewards/reward.js'
 import type { PhaseContext, StageModel } from './context.js'
-import { scoreTitles } from './responses.js'
+import { scoreChoices } from './responses.js'
 import { instanceOf } from './traces.js'
 
 export interface Origin {
@@ -23,12 +24,12 @@ export interface TraceChoice {
   readonly admit: (instance: string, reasoning: string) => GateResult
 }
 
-/** `kept` says here that every gate of collect.gates passed; keepBest chooses among those. */
+/** `kept` says here that every gate of the method passed; keepBest chooses among those. */
 export function judged(context: PhaseContext, instance: Instance, response: string, origin: Origin): Trace {
-  const { dataset, method, config } = context
-  const { reasoning, answer, item } = method.parse(dataset, instance, response)
+  const { dataset, method } = context
+  const parsed = method.parse(dataset, instance, response)
+  const { reasoning, answer, item } = parsed
   const gates = method.gates(dataset, instance, response, origin.pass)
-  const counted = new Set<string>(config.collect.gates)
   return {
     instance: instance.id,
     user: instance.user,
@@ -45,9 +46,17 @@ export function judged(context: PhaseContext, instance: Instance, response: stri
     tokens: origin.tokens,
     gates,
     gain: null,
-    kept:
-      reasoning !== null && item !== null && gates.every(({ gate, passed }) => passed || !counted.has(gate)),
+    kept: reasoning !== null && isAnswered(parsed) && passes(method, gates),
+    ...(instance.evidence !== undefined && { evidence: instance.evidence }),
   }
+}
+
+/** Every gate that the method asks for. */
+export function passes(
+  { requiredGates }: Pick<Method, 'requiredGates'>,
+  gates: readonly GateResult[],
+): boolean {
+  return gates.every(({ gate, passed }) => passed || !requiredGates.has(gate))
 }
 
 /** At most collect.keep_per_instance kept per instance, after the gates that look at more than the text (G9, G10). */
@@ -57,7 +66,8 @@ export async function keepBest(
   traces: readonly Trace[],
   choice: TraceChoice,
 ): Promise<Trace[]> {
-  const { gain_tau: tau, gates, keep_per_instance } = context.config.collect
+  const { gain_tau: tau, keep_per_instance } = context.config.collect
+  const { requiredGates } = context.method
   const gains =
     tau === null
       ? new Map<Trace, number>()
@@ -72,7 +82,7 @@ export async function keepBest(
     const useful =
       tau === null ? [] : [{ gate: 'G9', passed: (gain ?? Number.NEGATIVE_INFINITY) > tau, value: gain }]
     const fresh =
-      gates.includes('G10') && useful.every(({ passed }) => passed)
+      requiredGates.has('G10') && useful.every(({ passed }) => passed)
         ? [choice.admit(trace.instance, trace.reasoning)]
         : []
     const further = [...useful, ...fresh]
@@ -102,17 +112,17 @@ async function gainsOf(
   const { encoding } = context
   const requests = traces.flatMap((trace) => {
     const instance = instanceOf(trace)
-    const titles = [encoding.title(trace.target)]
+    const choices = [encoding.rightChoice(instance)]
     return [
       {
         prompt: encoding.prompt(instance, 'reason'),
-        prefixes: [encoding.beforeTitle(untrustedPassage(trace.reasoning))],
-        titles,
+        prefixes: [encoding.beforeAnswer(untrustedPassage(trace.reasoning))],
+        choices,
       },
-      { prompt: encoding.prompt(instance, 'direct'), prefixes: [encoding.frame.directOpen], titles },
+      { prompt: encoding.prompt(instance, 'direct'), prefixes: [encoding.frame.directOpen], choices },
     ]
   })
-  const scores = await scoreTitles(context, stage.model, stage.adapters, requests)
+  const scores = await scoreChoices(context, stage.model, stage.adapters, requests)
   const mean = (index: number): number => scores[index]?.[0]?.mean[0] ?? Number.NaN
   return new Map(traces.map((trace, index) => [trace, mean(2 * index) - mean(2 * index + 1)]))
 }

@@ -24,6 +24,7 @@ export function instanceOf(trace: Trace): Instance {
     history: trace.history,
     target: trace.target,
     candidates: trace.candidates,
+    ...(trace.evidence !== undefined && { evidence: trace.evidence }),
   }
 }
 

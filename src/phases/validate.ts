@@ -17,7 +17,10 @@ export async function validate(
     readonly instances: number
   },
 ): Promise<void> {
-  const instances = validInstances(context.dataset, context.config, at.instances)
+  const { config, dataset, method } = context
+  const instances = validInstances(dataset, config, at.instances).map((instance) =>
+    method.question(dataset, instance),
+  )
   if (instances.length === 0) return
   const predictions = await predict(context, stage, 'think_score', instances)
   const { hr1, hr5, ndcg5 } = meansOf(

@@ -20,9 +20,14 @@ interface EmbeddedUser {
 }
 
 export function embeddedDataset(
-  options: { readonly candidates?: number; readonly candidateSeed?: number } = {},
+  options: {
+    readonly candidates?: number
+    readonly candidateSeed?: number
+    /** Items shown of a history, at most `historyLength`, which is also what an instance needs before its target. */
+    readonly shown?: number
+  } = {},
 ): Dataset {
-  const { candidates = 20, candidateSeed = 0 } = options
+  const { candidates = 20, candidateSeed = 0, shown = historyLength } = options
   const world = new World(worldSeed)
   const users = embeddedUsers(world)
   const userInteractions = new Map(users.map(({ id, user }) => [id, interactionsOf(id, user)]))
@@ -42,7 +47,7 @@ export function embeddedDataset(
           const draft = {
             id: `${part}/${id}/${step}`,
             user: id,
-            history: items.slice(step - historyLength, step),
+            history: items.slice(step - shown, step),
             target: items[step] as number,
             position: step,
           }
@@ -69,7 +74,7 @@ export function embeddedDataset(
       return list.map((item) => probabilities[item] ?? 0)
     },
     notes: [
-      `synthetic world ${worldSeed}: ${world.items.length} items, ${users.length} users; lists of ${candidates}, seed ${candidateSeed}; histories of ${historyLength}`,
+      `synthetic world ${worldSeed}: ${world.items.length} items, ${users.length} users; lists of ${candidates}, seed ${candidateSeed}; histories of ${shown}`,
     ],
   }
 }

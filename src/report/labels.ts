@@ -12,6 +12,7 @@ export const rowLabels: Readonly<Record<RowId, string>> = {
   answers_only_sft: 'Answers only, SFT',
   answers_only_rl: 'Answers only, RL',
   shuffled_history: 'Shuffled history',
+  shuffled_ratings: 'Shuffled ratings',
   oracle: 'Oracle',
 }
 

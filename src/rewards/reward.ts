@@ -13,6 +13,10 @@ export interface Rollout {
     readonly reasoning: string | null
     readonly answer: string | null
     readonly item: ItemIndex | null
+    /** Candidates in the answer's order, distance from the true rating, the asked steps: where a method asks for them. */
+    readonly ranking?: readonly ItemIndex[]
+    readonly ratingError?: number | null
+    readonly steps?: boolean
   }
   /** Tokens the model wrote. */
   readonly tokens: number
@@ -62,6 +66,19 @@ export interface RewardTerm {
   /** The value that stands for "nothing to say"; composition adds weight * (value - neutral). */
   readonly neutral: number
   compute(group: readonly Rollout[], context: RewardContext): number[]
+}
+
+/** An answer of the asked kind: a candidate, or a rating. */
+export function isAnswered({ item, ratingError }: Pick<Rollout['parsed'], 'item' | 'ratingError'>): boolean {
+  return item !== null || ratingError !== undefined
+}
+
+/** The target is recommended, or the rating is the user's. */
+export function isRight(
+  { item, ratingError }: Pick<Rollout['parsed'], 'item' | 'ratingError'>,
+  { target }: Pick<Instance, 'target'>,
+): boolean {
+  return item === target || ratingError === 0
 }
 
 const cited = new WeakMap<Rollout, Citations>()

@@ -18,7 +18,7 @@ import { capitalised, plainNoun, plural } from '../prompts/noun.js'
 import { asciiLetterShare } from '../rewards/text-statistics.js'
 import { CoOccurrence } from './co-occurrence.js'
 import * as phrases from './phrases.js'
-import type { Teacher, TeacherRequest, TeacherResponse } from './teacher.js'
+import { builtinTeacher, type Teacher, type TeacherRequest, type TeacherResponse } from './teacher.js'
 
 export interface BuiltinOptions {
   readonly seed: number
@@ -41,7 +41,7 @@ const attempts = 24
 const longestCitedTitle = 12 // words
 
 export class BuiltinTeacher implements Teacher {
-  readonly name = 'builtin'
+  readonly name = builtinTeacher
   private readonly dataset: Dataset
   private readonly options: BuiltinOptions
   private readonly statistics: CoOccurrence

@@ -5,6 +5,9 @@
 
 import type { Instance } from '../data/types.js'
 
+/** Name of the template teacher, stored with its traces. */
+export const builtinTeacher = 'builtin'
+
 export interface TeacherRequest {
   /** The target is shown privately; otherwise the teacher must not use it. */
   readonly hinted: boolean

@@ -9,6 +9,7 @@ import { capitalised, plainNoun, plural } from '../../prompts/noun.js'
 import type { PromptPart } from '../../prompts/prompt.js'
 import { fillTemplate, lineParts, loadTemplate, type PromptTemplate } from '../../prompts/template.js'
 import { phraseList } from '../../rewards/text-statistics.js'
+import { exchangedHistories } from '../controls.js'
 import type { AnswerForm, Method, PromptMode } from '../method.js'
 import { defaultThresholds, type GatePhrases, type GateThresholds, traceGates } from './gates.js'
 import { parseResponse } from './parse.js'
@@ -24,6 +25,8 @@ export interface Re2Options {
    */
   readonly wording?: Wording
   readonly gates?: Partial<GateThresholds>
+  /** Gates that a kept trace has passed; none unless told. */
+  readonly requiredGates?: readonly string[]
 }
 
 export const presetNames = ['re2', 're2-small-cpu', 're2-quickstart'] as const
@@ -34,6 +37,7 @@ export const re2Form: AnswerForm = {
   answerOpen: '\n<answer>',
   answerClose: '</answer>',
   directOpen: '<answer>',
+  choiceCloses: true,
 }
 
 /** The same tags without line breaks around them. */
@@ -43,6 +47,7 @@ const compactForm: AnswerForm = {
   answerOpen: '<answer>',
   answerClose: '</answer>',
   directOpen: '<answer>',
+  choiceCloses: true,
 }
 
 /** Path of a preset's YAML; the build copies presets and prompts beside the compiled module. */
@@ -75,8 +80,15 @@ export function re2(options: Re2Options): Method {
       }
       return fillTemplate(mode === 'direct' ? direct : reason, values)
     },
+    question: (_, instance) => instance,
     parse: parseResponse,
-    response: (reasoning, title) => responseParts(form, reasoning, title),
+    choices: (dataset, instance) => instance.candidates.map((item) => titleOf(dataset, instance, item)),
+    rightChoice: (_, { candidates, target }) => candidates.indexOf(target),
+    isRight: (_, { answerItem, target }) => answerItem === target,
+    taughtAnswer: (dataset, trace) => [
+      titleOf(dataset, { id: trace.instance }, trace.answerItem ?? trace.target),
+    ],
+    response: (reasoning, ...title) => responseParts(form, reasoning, title),
     gates: (dataset, instance, response, pass) =>
       traceGates(
         dataset,
@@ -86,6 +98,9 @@ export function re2(options: Re2Options): Method {
         thresholds,
         gatePhrases,
       ),
+    requiredGates: new Set(options.requiredGates),
+    controls: { shuffled_history: (_, tests, seed) => exchangedHistories(tests, seed) },
+    mixture: (traces) => traces,
   }
 }
 
@@ -93,11 +108,11 @@ export function re2(options: Re2Options): Method {
 function responseParts(
   form: AnswerForm,
   reasoning: PromptPart | null,
-  title: PromptPart,
+  title: readonly PromptPart[],
 ): readonly PromptPart[] {
   const { thinkOpen, thinkClose, answerOpen, answerClose, directOpen } = form
-  if (reasoning === null) return [directOpen, title, answerClose]
-  return [thinkOpen, reasoning, thinkClose, answerOpen, title, answerClose]
+  if (reasoning === null) return [directOpen, ...title, answerClose]
+  return [thinkOpen, reasoning, thinkClose, answerOpen, ...title, answerClose]
 }
 
 function sharedValues(
@@ -106,11 +121,7 @@ function sharedValues(
   wording: Wording,
 ): Record<string, PromptPart | readonly PromptPart[]> {
   const noun = plainNoun(dataset.noun)
-  const title = (item: number): PromptPart => {
-    const found = dataset.items[item]
-    if (!found) throw new RangeError(`instance ${instance.id} names item ${item} of ${dataset.items.length}`)
-    return found.title
-  }
+  const title = (item: number): PromptPart => titleOf(dataset, instance, item)
   const compact = wording === 'compact'
   const listed = lineParts(instance.candidates.map((item) => ['- ', title(item)]))
   const heading = compact ? [] : [`Choose from these ${instance.candidates.length} ${plural(noun)}:\n`]
@@ -124,6 +135,12 @@ function sharedValues(
     ),
     candidates,
   }
+}
+
+function titleOf(dataset: Dataset, { id }: Pick<Instance, 'id'>, item: number): PromptPart {
+  const found = dataset.items[item]
+  if (!found) throw new RangeError(`instance ${id} names item ${item} of ${dataset.items.length}`)
+  return found.title
 }
 
 function note(

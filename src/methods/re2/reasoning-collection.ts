@@ -1,16 +1,19 @@
 /**
  * Step 1 of RE2, Reasoning Collection: guide a model to write reasoning and a recommended item for every
  * interaction sequence. Self-distillation: the model to be trained writes; pass A without, pass B with the
- * true item as a private note; what passes the gates (gates.ts) is kept. The builtin teacher fills up where
- * a small model keeps too little, and its share is stored.
+ * true item as a private note (passes.ts); what passes the gates (gates.ts) is kept. The builtin teacher fills up
+ * where a small model keeps too little, and its share is stored.
  */
 
-import { type CollectMethod, collect } from '../../phases/collect.js'
+import { collect } from '../../phases/collect.js'
 import type { PhaseContext } from '../../phases/context.js'
 import type { CollectSummary } from '../../phases/run-record.js'
+import type { TraceChoice } from '../../phases/trace-selection.js'
 import { partsText } from '../../prompts/prompt.js'
 import { BuiltinTeacher } from '../../teacher/builtin.js'
+import type { Trace } from '../method.js'
 import { BoilerplateFilter } from './dedupe.js'
+import { Passes } from './passes.js'
 import { selectTraces } from './selection.js'
 
 export function reasoningCollection(context: PhaseContext): Promise<CollectSummary> {
@@ -20,11 +23,15 @@ export function reasoningCollection(context: PhaseContext): Promise<CollectSumma
     maxWords: config.prompt.max_words,
     respond: (reasoning, title) => partsText(method.response(reasoning, title)),
   })
-  return collect(context, { builtin, choice } satisfies CollectMethod)
+  return collect(context, (written) => new Passes(context, builtin, choiceAfter(written)))
 }
 
-function choice() {
+/** The filter of repeated reasoning, brought to where the last sitting left it. */
+function choiceAfter(written: readonly Trace[]): TraceChoice {
   const filter = new BoilerplateFilter()
+  for (const { instance, reasoning, gates } of written) {
+    if (gates.some(({ gate, passed }) => gate === 'G10' && passed)) filter.admit(instance, reasoning)
+  }
   return {
     select: selectTraces,
     admit: (instance: string, reasoning: string) => filter.admit(instance, reasoning),

@@ -46,7 +46,7 @@ export async function probeForm(
       history,
       candidates,
       best: shelves.best(candidates, evidence[0].value, evidence[1].value),
-      ids: joined([prompt, encoding.beforeTitle(untrustedPassage(reasoning))]),
+      ids: joined([prompt, encoding.beforeAnswer(untrustedPassage(reasoning))]),
     }
   })
   const named = await greedyTitles(

@@ -18,7 +18,7 @@ import type { Random } from '../../data/random.js'
 import type { Dataset, Instance } from '../../data/types.js'
 import type { Encoding } from '../../phases/encoding.js'
 import { joined } from '../../prompts/tokenizer.js'
-import { untrustedPassage } from '../../prompts/untrusted-text.js'
+import { untrusted, untrustedPassage } from '../../prompts/untrusted-text.js'
 import type { WorldItem } from '../world.js'
 import { type Kind, kinds, pick, Shelves } from './draws.js'
 
@@ -85,10 +85,9 @@ export class PretrainingTexts {
     const answer = pick(fits ? this.shelves.best(candidates, first.value, second.value) : candidates, random)
     const instance: Instance = { id: 'catalogue', user: 'nobody', history, target: answer, candidates }
     const prompt = this.encoding.prompt(instance, direct ? 'direct' : 'reason')
-    const reasoning = direct
-      ? null
-      : untrustedPassage(reasoningText(first, second, (item) => this.title(item)))
-    return learnt(prompt, this.encoding.response(reasoning, answer).ids)
+    if (direct) return learnt(prompt, this.encoding.directRight(instance).ids)
+    const reasoning = untrustedPassage(reasoningText(first, second, (item) => this.title(item)))
+    return learnt(prompt, this.encoding.response(reasoning, [untrusted(this.title(answer))]).ids)
   }
 
   /** `drawn` with one of its items exchanged for another that has both values, where there is one. */
@@ -172,7 +171,7 @@ export class PretrainingTexts {
           : this.shelves.value(random.float() < sameTitle ? item : pick(source, random), other)
       const answer = pick(this.shelves.best(candidates, first, second), random)
       const asked = this.text(`so ${first}${second === null ? '' : ` ${second}`}`)
-      sequence.push(learnt(joined([asked, this.encoding.frame.forcedAnswer]), this.encoding.title(answer)))
+      sequence.push(learnt(joined([asked, this.encoding.frame.forcedAnswer]), this.answerIds(answer)))
       sequence.push(unlearnt(this.text('\n')))
     }
     return concatenated(sequence)
@@ -204,6 +203,11 @@ export class PretrainingTexts {
   private titleIds(item: number): Int32Array {
     const entry = this.dataset.items[item]
     return entry ? this.encoding.tokenizer.encodeParts([entry.title]) : new Int32Array(0)
+  }
+
+  /** A title as an answer: its ids and the closing tag. */
+  private answerIds(item: number): Int32Array {
+    return this.encoding.choice(untrusted(this.title(item)))
   }
 
   private title(item: number): string {
