@@ -200,6 +200,17 @@ ModelConfig model_config(const Napi::Value& value) {
   return out;
 }
 
+namespace {
+
+Linear linear_named(const std::string& name) {
+  for (int l = 0; l < kLinears; ++l)
+    if (name == kLinearNames[l]) return Linear(l);
+  throw Error("RR_BAD_LORA_CONFIG", "unknown linear of an adapter",
+              "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj", name);
+}
+
+}  // namespace
+
 LoraConfig lora_config(const Napi::Value& value) {
   const Napi::Object in = object(value, "adapter configuration");
   LoraConfig out;
@@ -208,14 +219,13 @@ LoraConfig lora_config(const Napi::Value& value) {
   out.rslora = boolean(in, "rslora");
   out.dropout = float(number(in, "dropout"));
   const Napi::Array targets = array(field(in, "targets"), "targets");
-  for (uint32_t i = 0; i < targets.Length(); ++i) {
-    const std::string name = text(targets.Get(i), "a target");
-    int found = -1;
-    for (int l = 0; l < kLinears; ++l)
-      if (name == kLinearNames[l]) found = l;
-    check(found >= 0, "RR_BAD_LORA_CONFIG", "unknown linear in targets",
-          "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj or down_proj", name);
-    out.targets[size_t(found)] = true;
+  for (uint32_t i = 0; i < targets.Length(); ++i)
+    out.targets[size_t(linear_named(text(targets.Get(i), "a target")))] = true;
+  const Napi::Array modules = array(field(in, "modules"), "modules");
+  for (uint32_t i = 0; i < modules.Length(); ++i) {
+    const Napi::Object module = object(modules.Get(i), "a module");
+    out.modules.push_back({integer(module, "layer"), linear_named(text(module, "linear")),
+                           int(integer(module, "rank")), float(number(module, "alpha"))});
   }
   check(targets.Length() > 0 && out.rank >= 1 && std::isfinite(out.alpha) && out.dropout >= 0 &&
             out.dropout < 1,
@@ -301,6 +311,16 @@ Napi::Value to_js(Napi::Env env, const LoraConfig& config) {
   for (int l = 0; l < kLinears; ++l)
     if (config.targets[size_t(l)]) targets.Set(targets.Length(), kLinearNames[l]);
   out.Set("targets", targets);
+  Napi::Array modules = Napi::Array::New(env);
+  for (const LoraModule& m : config.modules) {
+    Napi::Object module = Napi::Object::New(env);
+    module.Set("layer", double(m.layer));
+    module.Set("linear", kLinearNames[m.linear]);
+    module.Set("rank", m.rank);
+    module.Set("alpha", m.alpha);
+    modules.Set(modules.Length(), module);
+  }
+  out.Set("modules", modules);
   return out;
 }
 

@@ -244,9 +244,7 @@ Napi::Value load_adapter(const Napi::CallbackInfo& info) {
     const ModelConfig config = model_handle(info[0])->model->config();
     return adapter_job(info.Env(), config, {},
                        [config, lora = lora_config(info[1]), file = text(info[2], "file")] {
-                         auto adapter = std::make_unique<Adapter>(config, lora);
-                         load_adapter_values(*adapter, file);
-                         return adapter;
+                         return reasonrec::load_adapter(config, lora, file);
                        });
   });
 }

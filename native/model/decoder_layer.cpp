@@ -72,7 +72,7 @@ class LayerPass {
     const Adapter* trained = call_.adapters.trained;
     if (gradients.adapter && trained && trained->offset_a(call_.layer, which) >= 0) {
       wanted.trained = count - 1;
-      wanted.scale = trained->config().scale();
+      wanted.scale = trained->scale(call_.layer, which);
       wanted.da = gradients.adapter + trained->offset_a(call_.layer, which);
       wanted.db = gradients.adapter + trained->offset_b(call_.layer, which);
     }

@@ -19,13 +19,24 @@
 
 namespace reasonrec {
 
+// One adapted linear with values of its own (PEFT: rank_pattern, alpha_pattern,
+// layers_to_transform).
+struct LoraModule {
+  int64_t layer = 0;
+  Linear linear = kQ;
+  int rank = 16;
+  float alpha = 32;
+};
+
 struct LoraConfig {
   int rank = 16;
   float alpha = 32;
   bool rslora = false;
   std::array<bool, kLinears> targets{};  // which of the seven linears
   float dropout = 0;  // SFT only; one Philox mask per layer input (PEFT: one per linear)
-  float scale() const;
+  // Empty: every layer's targets with rank and alpha. Otherwise exactly these, each at most once.
+  std::vector<LoraModule> modules;
+  float scale() const;  // of rank and alpha
 };
 
 class Adapter {
@@ -44,10 +55,13 @@ class Adapter {
   const LoraPanels& panels(int64_t layer, Linear) const;
   int64_t offset_a(int64_t layer, Linear) const;  // into values(), -1 without adapter
   int64_t offset_b(int64_t layer, Linear) const;
+  int rank(int64_t layer, Linear) const;     // 0 without adapter
+  float scale(int64_t layer, Linear) const;  // s = alpha / r, or alpha / sqrt(r)
 
   std::unique_ptr<Adapter> clone() const;  // values and panels
   // One adapter of rank r1 + r2 and scale 1 that acts like both: A stacked, s B side by side.
-  // A linear that only one of them adapts gets zeros for the other. refresh() it before a forward.
+  // A linear that only one of them adapts gets zeros for the other, or, where one of them lists its
+  // modules, the rank of that one. refresh() it before a forward.
   static std::unique_ptr<Adapter> concatenate(const ModelConfig&, const Adapter& first,
                                               const Adapter& second);
 
@@ -59,6 +73,9 @@ class Adapter {
 // A file's tensors into values(), names and shapes as in layout(); refresh() afterwards. Throws
 // RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS.
 void load_adapter_values(Adapter&, const std::string& file);
+// An adapter of these values. Nothing is allocated before the file's tensors were found to fit.
+std::unique_ptr<Adapter> load_adapter(const ModelConfig&, const LoraConfig&,
+                                      const std::string& file);
 void save_adapter(const Adapter&, const std::string& file,
                   const std::map<std::string, std::string>& metadata);
 

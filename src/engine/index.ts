@@ -1,6 +1,6 @@
 /** The engine as the rest of the library sees it. */
 
-export { Adapter, type LoraConfig, linearNames, readAdapterConfig } from './adapter.js'
+export { Adapter, type LoraConfig } from './adapter.js'
 export {
   type Adapters,
   createTrie,
@@ -19,14 +19,17 @@ export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
 export { Model, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
+export { linearNames } from './module-patterns.js'
 export type {
   Finish,
   LinearName,
   NativeLoraConfig,
+  NativeLoraModule,
   NativeModelConfig,
   NativeParameter,
   NativeSequenceLogprobs,
 } from './native.js'
+export { readAdapterConfig } from './peft-config.js'
 export {
   type AdvantageEstimator,
   advantages,

@@ -40,12 +40,22 @@ export interface NativeModelConfig {
   readonly qkNorm: boolean
 }
 
+/** One adapted linear with a rank and alpha of its own. */
+export interface NativeLoraModule {
+  readonly layer: number
+  readonly linear: LinearName
+  readonly rank: number
+  readonly alpha: number
+}
+
 export interface NativeLoraConfig {
   readonly rank: number
   readonly alpha: number
   readonly rslora: boolean
   readonly targets: readonly LinearName[]
   readonly dropout: number
+  /** Empty: every layer's targets with rank and alpha; otherwise exactly these. */
+  readonly modules: readonly NativeLoraModule[]
 }
 
 /** A named tensor of a flat fp32 buffer; `offset` in floats. */

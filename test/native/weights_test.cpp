@@ -211,6 +211,21 @@ RR_TEST("adapters: PEFT names, round trip through a file, and refusals") {
   expect_error("RR_MISSING_TENSOR", "down_proj", [&] { load_adapter_values(loaded, path); });
   other.targets.fill(false);
   expect_error("RR_BAD_ADAPTER", "linears", [&] { Adapter none(config, other); });
+
+  LoraConfig listed = adapter->config();
+  listed.modules = {{1, kDown, 3, 6}, {0, kQ, 2, 1}};
+  const Adapter mixed(config, listed);
+  expect(mixed.layout().entries.size() == 4 && mixed.offset_a(0, kQ) == 0 &&
+             mixed.offset_a(0, kDown) == -1 && mixed.rank(1, kDown) == 3 &&
+             mixed.scale(1, kDown) == 2 && mixed.scale(0, kQ) == 0.5f,
+         "listed modules have their own rank and scale");
+  save_adapter(mixed, path, {});
+  expect_same_bits(load_adapter(config, listed, path)->values(), mixed.values(),
+                   mixed.layout().total, "listed modules");
+  listed.modules.push_back({0, kQ, 2, 1});
+  expect_error("RR_BAD_ADAPTER", "adapted module", [&] { Adapter twice(config, listed); });
+  listed.modules = {{config.layers, kQ, 2, 1}};
+  expect_error("RR_BAD_ADAPTER", "layer", [&] { Adapter outside(config, listed); });
 }
 
 RR_TEST("adapters: a fresh one changes nothing, a clone lives on its own") {

@@ -215,9 +215,9 @@ describe('an adapter folder', () => {
     [{ use_dora: true }, 'use_dora true'],
     [{ peft_type: 'IA3' }, 'IA3'],
     [{ bias: 'all' }, 'bias all'],
-    [{ rank_pattern: { q_proj: 4 } }, 'q_proj'],
+    [{ rank_pattern: { q_proj: 0 } }, 'rank_pattern.q_proj'],
     [{ modules_to_save: ['lm_head'] }, 'lm_head'],
-    [{ layers_to_transform: [0] }, '0'],
+    [{ layers_to_transform: [7] }, 'q_proj'],
     [{ target_modules: ['q_proj', 'lm_head'] }, 'lm_head'],
     [{ r: 0 }, 'r'],
   ])('that the engine cannot run is refused by name: %j', async (changes, named) => {
