@@ -3,6 +3,7 @@
 
 #include "binding/convert.h"
 #include "binding/decoder.h"
+#include "binding/graph.h"
 #include "binding/model.h"
 #include "binding/trainer.h"
 
@@ -38,6 +39,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   addon->adapter = Napi::Persistent(AdapterWrap::define(env));
   addon->trie = Napi::Persistent(TrieWrap::define(env));
   addon->trainer = Napi::Persistent(TrainerWrap::define(env));
+  addon->graph = Napi::Persistent(GraphWrap::define(env));
 
   const auto add = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, call, name));
@@ -60,6 +62,10 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("policyLoss", policy_loss_over);
   add("philox", philox_uniforms);
   add("inspectSafetensors", inspect_safetensors);
+  add("createGraph", create_graph);
+  add("sampleChains", sample_chains_of);
+  add("sampleChainsNow", sample_chains_now);
+  add("chainCandidates", chain_candidates_of);
   return exports;
 }
 

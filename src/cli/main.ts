@@ -5,6 +5,7 @@ import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { exitStatus, ReasonrecError } from '../engine/errors.js'
 import { isWriteProblem, writeFailure } from '../phases/files.js'
+import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
@@ -29,6 +30,7 @@ async function main(): Promise<void> {
     .command(recommendCommand)
     .command(reportCommand)
     .command(resumeCommand)
+    .command(chainsCommand)
     .command(inspectCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')

@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { count, key } from './key.js'
 import { collect } from './sections/collect.js'
+import { graph } from './sections/graph.js'
 import { sft } from './sections/imitate.js'
 import { data, model, prompt } from './sections/input.js'
 import { rl } from './sections/internalize.js'
@@ -20,6 +21,7 @@ export const configSchema = z.strictObject({
   ),
   data,
   prompt,
+  graph,
   model,
   collect,
   sft,

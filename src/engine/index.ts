@@ -15,6 +15,17 @@ export {
   type Trie,
 } from './decoder.js'
 export { type ErrorDetails, exitStatus, fromNative, ReasonrecError } from './errors.js'
+export {
+  type Chain,
+  type ChainOptions,
+  type ChainQuery,
+  type ChainsOfQuery,
+  chainAt,
+  InteractionGraph,
+  type NativeChains,
+  type OwnEdge,
+  queryColumns,
+} from './graph.js'
 export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
 export { Model, readModelConfig, weightFiles } from './model.js'

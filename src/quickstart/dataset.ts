@@ -59,7 +59,7 @@ export function embeddedDataset(
     ...catalogueDataset(world.items),
     trainInteractions: users
       .filter(({ part }) => part === 'train')
-      .flatMap(({ id, user }) => interactionsOf(id, user)),
+      .flatMap(({ id }) => userInteractions.get(id) ?? []),
     train: instancesOf('train'),
     valid: instancesOf('valid'),
     test: instancesOf('test'),

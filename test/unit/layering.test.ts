@@ -11,7 +11,15 @@ import { describe, expect, it } from 'vitest'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Folders of native/, low to high; one line is one rank, and folders of a rank may use each other. */
-const nativeRanks = [['core'], ['backend'], ['ops'], ['model'], ['decode', 'train', 'rl'], ['binding']]
+const nativeRanks = [
+  ['core'],
+  ['graph'],
+  ['backend'],
+  ['ops'],
+  ['model'],
+  ['decode', 'train', 'rl'],
+  ['binding'],
+]
 
 /**
  * Folders of src/, low to high. Single files named here are contracts that a lower rank may read: what a
