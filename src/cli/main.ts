@@ -9,7 +9,6 @@ import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
-import { exportCommand } from './commands/export.js'
 import { imitateCommand } from './commands/imitate.js'
 import { inspectCommand } from './commands/inspect.js'
 import { internalizeCommand } from './commands/internalize.js'
@@ -33,7 +32,6 @@ async function main(): Promise<void> {
     .command(resumeCommand)
     .command(chainsCommand)
     .command(inspectCommand)
-    .command(exportCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')
     .recommendCommands()

@@ -56,7 +56,10 @@ export function runOptions<T>(parser: Argv<T>) {
     .option('preset', {
       type: 'string',
       requiresArg: true,
-      describe: 'Named settings: re2, re2-small-cpu or re2-quickstart',
+      describe: 'Named settings: re2 or r2rec, each also with -small-cpu and -quickstart',
+      // `npm run quickstart` names one itself; the last one named counts.
+      coerce: (given: string | readonly string[]): string =>
+        typeof given === 'string' ? given : (given.at(-1) ?? ''),
     })
     .option('model', { type: 'string', requiresArg: true, describe: 'Hugging Face model folder' })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })

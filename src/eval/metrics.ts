@@ -1,7 +1,7 @@
 /**
  * Accuracy of one ranked target (spec section 7.4), one place for every formula.
  *
- *   HR@K = [rank <= K]    NDCG@K = [rank <= K] / log2(rank + 1)    MRR = 1 / rank
+ *   HR@K = [rank <= K]    NDCG@K = [rank <= K] / log2(rank + 1)    MRR = 1 / rank    K = 1, 5, and 3 where asked for
  *
  * An invalid answer has rank infinity and scores 0 everywhere. Two rules for equal scores, neither
  * optimistic: `mean_rank` puts the target in the middle of its ties (a fraction is possible), `expected`
@@ -9,7 +9,7 @@
  * `expected` a constant score gets exactly the value of guessing, which is what baselines that count need.
  */
 
-import type { RankingMeans } from './result-row.js'
+import { basicMetrics, type RankingMeans, type RankingMetric } from './result-row.js'
 
 export type TieRule = 'mean_rank' | 'expected'
 
@@ -56,8 +56,25 @@ export function reciprocalRank(rank: number): number {
   return Number.isFinite(rank) ? 1 / rank : 0
 }
 
-export function metricsOfRank(rank: number): RankingMeans {
-  return { hr1: hitRate(rank, 1), hr5: hitRate(rank, 5), ndcg5: ndcg(rank, 5), mrr: reciprocalRank(rank) }
+const formulas: Readonly<Record<RankingMetric, (rank: number) => number>> = {
+  hr1: (rank) => hitRate(rank, 1),
+  hr3: (rank) => hitRate(rank, 3),
+  hr5: (rank) => hitRate(rank, 5),
+  ndcg3: (rank) => ndcg(rank, 3),
+  ndcg5: (rank) => ndcg(rank, 5),
+  mrr: reciprocalRank,
+}
+
+export function metricsOfRank(rank: number, metrics: readonly RankingMetric[] = basicMetrics): RankingMeans {
+  return each(metrics, (metric) => formulas[metric](rank))
+}
+
+/** `metrics` holds the basic ones. */
+export function each(
+  metrics: readonly RankingMetric[],
+  value: (metric: RankingMetric) => number,
+): RankingMeans {
+  return Object.fromEntries(metrics.map((metric) => [metric, value(metric)])) as unknown as RankingMeans
 }
 
 /** Mean of a metric over the ranks that a random order of the ties can give. */
@@ -67,19 +84,17 @@ export function expectedOverTies({ above, equal }: Standing, metric: (rank: numb
   return sum / (equal + 1)
 }
 
-export function metricsOfStanding(place: Standing | null, ties: TieRule): RankingMeans {
-  if (!place) return metricsOfRank(Number.POSITIVE_INFINITY)
-  if (ties === 'mean_rank' || place.equal === 0) return metricsOfRank(meanRank(place))
-  const expected = (metric: (rank: number) => number): number => expectedOverTies(place, metric)
-  return {
-    hr1: expected((rank) => hitRate(rank, 1)),
-    hr5: expected((rank) => hitRate(rank, 5)),
-    ndcg5: expected((rank) => ndcg(rank, 5)),
-    mrr: expected(reciprocalRank),
-  }
+export function metricsOfStanding(
+  place: Standing | null,
+  ties: TieRule,
+  metrics: readonly RankingMetric[] = basicMetrics,
+): RankingMeans {
+  if (!place) return metricsOfRank(Number.POSITIVE_INFINITY, metrics)
+  if (ties === 'mean_rank' || place.equal === 0) return metricsOfRank(meanRank(place), metrics)
+  return each(metrics, (metric) => expectedOverTies(place, formulas[metric]))
 }
 
 /** What guessing scores on lists of `candidates` (closed form of spec 7.4). */
-export function guessing(candidates: number): RankingMeans {
-  return metricsOfStanding({ above: 0, equal: candidates - 1 }, 'expected')
+export function guessing(candidates: number, metrics?: readonly RankingMetric[]): RankingMeans {
+  return metricsOfStanding({ above: 0, equal: candidates - 1 }, 'expected', metrics)
 }

@@ -8,7 +8,13 @@
 import type { Instance } from '../data/types.js'
 import { ReasonrecError } from '../engine/errors.js'
 import { metricsOfRank, metricsOfStanding, standing, type TieRule } from './metrics.js'
-import type { InferenceMode, ResultRow, RowId } from './result-row.js'
+import {
+  basicMetrics,
+  type InferenceMode,
+  type RankingMetric,
+  type ResultRow,
+  type RowId,
+} from './result-row.js'
 import { interval, meansOf, type Outcome } from './significance.js'
 
 export type Scores = readonly (readonly (number | null)[] | null)[]
@@ -21,6 +27,8 @@ export interface RowOptions {
   readonly parseRate?: number
   /** `expected` unless told; see metrics.ts. */
   readonly ties?: TieRule
+  /** The basic ones unless told. */
+  readonly metrics?: readonly RankingMetric[]
   /** Of the bootstrap. */
   readonly seed?: number
 }
@@ -29,18 +37,19 @@ export interface RowOptions {
 export function rankingOutcomes(
   instances: readonly Instance[],
   ranking: Ranking,
-  ties: TieRule = 'expected',
+  options: Pick<RowOptions, 'ties' | 'metrics'> = {},
 ): Outcome[] {
+  const { ties = 'expected', metrics = basicMetrics } = options
   const rows = 'scores' in ranking ? ranking.scores.length : ranking.ranks.length
   if (rows !== instances.length) throw lengthMismatch('rows of the ranking', instances.length, rows)
   return instances.map((instance, index) => {
     const own = { instance: instance.id, user: instance.user }
-    if ('ranks' in ranking) return { ...own, ...metricsOfRank(ranking.ranks[index] as number) }
+    if ('ranks' in ranking) return { ...own, ...metricsOfRank(ranking.ranks[index] as number, metrics) }
     const scores = ranking.scores[index] ?? null
     if (scores && scores.length !== instance.candidates.length)
       throw lengthMismatch(`scores of ${instance.id}`, instance.candidates.length, scores.length)
     const target = instance.candidates.indexOf(instance.target)
-    return { ...own, ...metricsOfStanding(standing(scores, target), ties) }
+    return { ...own, ...metricsOfStanding(standing(scores, target), ties, metrics) }
   })
 }
 
@@ -55,7 +64,7 @@ export function evaluateRanking(
   ranking: Ranking,
   options: RowOptions,
 ): ResultRow {
-  return resultRow(rankingOutcomes(instances, ranking, options.ties), options)
+  return resultRow(rankingOutcomes(instances, ranking, options), options)
 }
 
 function lengthMismatch(what: string, expected: number, got: number): ReasonrecError {

@@ -21,7 +21,24 @@ export interface RankingMeans {
   readonly hr5: number
   readonly ndcg5: number
   readonly mrr: number
+  /** Where the method's paper reports them. */
+  readonly hr3?: number
+  readonly ndcg3?: number
 }
+
+export type RankingMetric = keyof RankingMeans
+
+/** What every row has. */
+export const basicMetrics = ['hr1', 'hr5', 'ndcg5', 'mrr'] as const satisfies readonly RankingMetric[]
+/** The same and the cut at three, in the order in which tables show them. */
+export const topThreeMetrics = [
+  'hr1',
+  'hr3',
+  'hr5',
+  'ndcg3',
+  'ndcg5',
+  'mrr',
+] as const satisfies readonly RankingMetric[]
 
 export interface ResultRow extends RankingMeans {
   readonly id: RowId

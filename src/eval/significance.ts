@@ -8,12 +8,10 @@
 
 import { type Random, seeded } from '../data/random.js'
 import { ReasonrecError } from '../engine/errors.js'
-import type { RankingMeans } from './result-row.js'
+import { each } from './metrics.js'
+import { basicMetrics, type RankingMeans, type RankingMetric, topThreeMetrics } from './result-row.js'
 
 export const resamples = 2000
-export const rankingMetrics = ['hr1', 'hr5', 'ndcg5', 'mrr'] as const
-export type RankingMetric = (typeof rankingMetrics)[number]
-
 /** One test as scored. */
 export interface Outcome extends RankingMeans {
   readonly instance: string
@@ -35,15 +33,20 @@ export interface Difference {
   readonly p: number
 }
 
-const width = rankingMetrics.length
-
 export function meansOf(outcomes: readonly RankingMeans[]): RankingMeans {
-  const mean = (metric: RankingMetric): number =>
-    outcomes.reduce((sum, outcome) => sum + outcome[metric], 0) / outcomes.length
-  return { hr1: mean('hr1'), hr5: mean('hr5'), ndcg5: mean('ndcg5'), mrr: mean('mrr') }
+  return each(
+    metricsIn(outcomes),
+    (metric) => outcomes.reduce((sum, outcome) => sum + (outcome[metric] ?? 0), 0) / outcomes.length,
+  )
+}
+
+/** What the outcomes hold, all of them the same. */
+function metricsIn([first]: readonly RankingMeans[]): readonly RankingMetric[] {
+  return first?.hr3 === undefined ? basicMetrics : topThreeMetrics
 }
 
 interface Clusters {
+  readonly metrics: readonly RankingMetric[]
   /** Tests per user. */
   readonly sizes: Float64Array
   /** (users, metrics) row-major sums. */
@@ -55,21 +58,23 @@ function clustersByUser(outcomes: readonly Outcome[]): Clusters {
   const users = [...new Set(outcomes.map(({ user }) => user))].sort()
   const place = new Map(users.map((user, index) => [user, index]))
   const sizes = new Float64Array(users.length)
-  const sums = new Float64Array(users.length * width)
+  const metrics = metricsIn(outcomes)
+  const sums = new Float64Array(users.length * metrics.length)
   for (const outcome of outcomes) {
     const index = place.get(outcome.user) as number
     sizes[index] = (sizes[index] as number) + 1
-    rankingMetrics.forEach((metric, column) => {
-      const at = index * width + column
-      sums[at] = (sums[at] as number) + outcome[metric]
+    metrics.forEach((metric, column) => {
+      const at = index * metrics.length + column
+      sums[at] = (sums[at] as number) + (outcome[metric] ?? 0)
     })
   }
-  return { sizes, sums }
+  return { metrics, sizes, sums }
 }
 
 /** Means of each metric in each resample, sorted ascending per metric. */
-function resampledMeans({ sizes, sums }: Clusters, random: Random): Float64Array[] {
-  const columns = rankingMetrics.map(() => new Float64Array(resamples))
+function resampledMeans({ metrics, sizes, sums }: Clusters, random: Random): Float64Array[] {
+  const width = metrics.length
+  const columns = metrics.map(() => new Float64Array(resamples))
   const total = new Float64Array(width)
   for (let round = 0; round < resamples; round++) {
     let tests = 0
@@ -97,22 +102,19 @@ function quantile(sorted: Float64Array, share: number): number {
 
 export function interval(outcomes: readonly Outcome[], seed = 0): Interval {
   if (outcomes.length === 0) throw new ReasonrecError('RR_DATA_EMPTY', 'no tests to take an interval of')
-  const columns = resampledMeans(clustersByUser(outcomes), seeded(seed, 'bootstrap', 'interval'))
-  const at = (share: number): RankingMeans => {
-    const [hr1, hr5, ndcg5, mrr] = columns.map((column) => quantile(column, share)) as [
-      number,
-      number,
-      number,
-      number,
-    ]
-    return { hr1, hr5, ndcg5, mrr }
-  }
+  const clusters = clustersByUser(outcomes)
+  const columns = resampledMeans(clusters, seeded(seed, 'bootstrap', 'interval'))
+  const at = (share: number): RankingMeans =>
+    each(clusters.metrics, (metric) =>
+      quantile(columns[clusters.metrics.indexOf(metric)] as Float64Array, share),
+    )
   return { lo95: at(0.025), hi95: at(0.975) }
 }
 
 /** Metric of `a` minus metric of `b`, test by test; both must hold the same instances in any order. */
 export function pairedDifferences(a: readonly Outcome[], b: readonly Outcome[], seed = 0): Difference[] {
   const other = new Map(b.map((outcome) => [outcome.instance, outcome]))
+  const metrics = metricsIn(a)
   const pairs = a.map((mine) => {
     const theirs = other.get(mine.instance)
     if (!theirs || a.length !== b.length || other.size !== b.length)
@@ -124,21 +126,18 @@ export function pairedDifferences(a: readonly Outcome[], b: readonly Outcome[], 
     return {
       instance: mine.instance,
       user: mine.user,
-      hr1: mine.hr1 - theirs.hr1,
-      hr5: mine.hr5 - theirs.hr5,
-      ndcg5: mine.ndcg5 - theirs.ndcg5,
-      mrr: mine.mrr - theirs.mrr,
+      ...each(metrics, (metric) => (mine[metric] ?? 0) - (theirs[metric] ?? 0)),
     }
   })
   if (pairs.length === 0) throw new ReasonrecError('RR_DATA_EMPTY', 'no tests to compare')
   const means = meansOf(pairs)
   const columns = resampledMeans(clustersByUser(pairs), seeded(seed, 'bootstrap', 'paired'))
-  return rankingMetrics.map((metric, index) => {
+  return metrics.map((metric, index) => {
     const column = columns[index] as Float64Array
     return {
       metric,
       n: pairs.length,
-      difference: means[metric],
+      difference: means[metric] ?? 0,
       lo95: quantile(column, 0.025),
       hi95: quantile(column, 0.975),
       p: twoSided(column),

@@ -4,6 +4,7 @@
  */
 
 import type { Dataset, Instance, ItemIndex } from '../data/types.js'
+import type { RankingMetric } from '../eval/result-row.js'
 import type { Prompt, PromptPart } from '../prompts/prompt.js'
 
 /** reason: think, then answer. direct: title only. hinted: the target shown as a private note. */
@@ -76,8 +77,11 @@ export type ControlId = 'shuffled_history' | 'shuffled_ratings'
 export interface Method {
   readonly name: 're2' | 'r2rec'
   readonly form: AnswerForm
-  /** What the method asks about an instance: the instance with its evidence. A pure function. */
-  question(dataset: Dataset, instance: Instance): Instance
+  /**
+   * What the method asks about an instance: the instance with its evidence. A pure function. `practice`: for a prompt of
+   * Internalization, which may ask something else.
+   */
+  question(dataset: Dataset, instance: Instance, use?: 'practice'): Instance
   prompt(dataset: Dataset, instance: Instance, mode: PromptMode): Prompt
   /** Response text after the prompt, tags included. */
   parse(dataset: Dataset, instance: Instance, response: string): ParsedAnswer
@@ -94,6 +98,8 @@ export interface Method {
   gates(dataset: Dataset, instance: Instance, response: string, pass: Trace['source']): readonly GateResult[]
   /** Gates that a kept trace has passed; the others are recorded only. */
   readonly requiredGates: ReadonlySet<string>
+  /** What rows of the result table carry, in the order of the table. */
+  readonly metrics: readonly RankingMetric[]
   readonly controls: Readonly<Partial<Record<ControlId, Control>>>
   /** The traces that Imitation learns from, of those that were kept. */
   mixture(traces: readonly Trace[], seed: number): readonly Trace[]

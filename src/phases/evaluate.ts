@@ -150,7 +150,7 @@ function sample(context: PhaseContext, task: Task, instance: Instance, predictio
 function noteRow(context: PhaseContext, task: Task, instances: readonly Instance[]): void {
   if (task.mode !== context.config.eval.mode) return
   const lines = readPredictions(context.run).filter(({ row, mode }) => row === task.row && mode === task.mode)
-  const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines))
+  const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines, context.method.metrics))
   context.run.metrics({
     phase: 'evaluate',
     model: task.row,

@@ -2,7 +2,7 @@
 
 import type { Instance } from '../data/types.js'
 import { rankingOutcomes } from '../eval/protocol.js'
-import type { RowId } from '../eval/result-row.js'
+import { basicMetrics, type RankingMetric, type RowId } from '../eval/result-row.js'
 import type { Outcome } from '../eval/significance.js'
 import { readJsonLines } from './files.js'
 import type { ModelMode, Prediction } from './predictions.js'
@@ -18,14 +18,22 @@ export function readPredictions(run: RunDirectory): PredictionLine[] {
 }
 
 /** Outcomes of one row's lines, in the order of the instances. */
-export function outcomesOf(instances: readonly Instance[], lines: readonly PredictionLine[]): Outcome[] {
+export function outcomesOf(
+  instances: readonly Instance[],
+  lines: readonly PredictionLine[],
+  metrics: readonly RankingMetric[] = basicMetrics,
+): Outcome[] {
   const byInstance = new Map(lines.map((line) => [line.instance, line]))
   const ordered = instances.map(({ id }) => byInstance.get(id))
   if (ordered.some((line) => line?.mode === 'free')) {
-    const ranks = instances.map(({ target }, index) =>
-      ordered[index]?.item === target ? 1 : Number.POSITIVE_INFINITY,
-    )
-    return rankingOutcomes(instances, { ranks })
+    const ranks = instances.map(({ target }, index) => freeRank(ordered[index], target))
+    return rankingOutcomes(instances, { ranks }, { metrics })
   }
-  return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) })
+  return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) }, { metrics })
+}
+
+/** Place of the target in what was named; infinity where it was not. */
+function freeRank(line: PredictionLine | undefined, target: number): number {
+  const place = (line?.ranking ?? [line?.item]).indexOf(target)
+  return place < 0 ? Number.POSITIVE_INFINITY : place + 1
 }

@@ -22,6 +22,8 @@ export interface Prediction {
   readonly scores: readonly number[] | null
   /** Free mode: the item named, null where the text names none. */
   readonly item: number | null
+  /** Free mode: the items named, best first, where the answer is a list. */
+  readonly ranking?: readonly number[]
   /** Mean log-prob per token of the target's title; null in free mode. */
   readonly target_mean: number | null
   readonly reasoning: string
@@ -117,11 +119,16 @@ async function writeFreely(
   const groups = await askResponses(context, stage, asks, options)
   return groups.map(({ ask, responses }) => {
     const response = responses[0]!
-    const { reasoning, item } = context.method.parse(context.dataset, ask.instance, response.text)
+    const {
+      reasoning,
+      item,
+      ranking: named,
+    } = context.method.parse(context.dataset, ask.instance, response.text)
     return {
       instance: ask.instance.id,
       scores: null,
       item,
+      ...(named && { ranking: named }),
       target_mean: null,
       reasoning: reasoning ?? response.text,
       parsed: item !== null,
@@ -164,7 +171,7 @@ function seed(context: ModelContext): bigint {
 
 /** The candidates by falling score; equal scores keep the list's order, which is random. */
 export function ranking(instance: Instance, prediction: Prediction): readonly number[] {
-  if (!prediction.scores) return prediction.item === null ? [] : [prediction.item]
+  if (!prediction.scores) return prediction.ranking ?? (prediction.item === null ? [] : [prediction.item])
   const scores = prediction.scores
   return instance.candidates
     .map((item, index) => ({ item, index, score: scores[index] ?? Number.NEGATIVE_INFINITY }))

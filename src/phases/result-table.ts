@@ -52,7 +52,7 @@ function judgedRows(context: PhaseContext, instances: readonly Instance[]): Judg
   }
   return [...rows.values()].map((lines) => {
     const { row: id, mode } = lines[0] as PredictionLine
-    return { id, mode, lines, outcomes: outcomesOf(instances, lines) }
+    return { id, mode, lines, outcomes: outcomesOf(instances, lines, context.method.metrics) }
   })
 }
 
@@ -62,7 +62,7 @@ function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRo
 }
 
 function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
-  const { dataset, config } = context
+  const { dataset, config, method } = context
   const baselines: Baseline[] = [randomBaseline(), popularityBaseline(dataset), itemKnnBaseline(dataset)]
   const scorers = [
     ...baselines.map(({ id, score }) => ({ id: id as ResultRow['id'], score })),
@@ -72,7 +72,7 @@ function baselineRows(context: PhaseContext, instances: readonly Instance[]): Re
     evaluateRanking(
       instances,
       { scores: instances.map((instance) => score(instance)) },
-      { id, mode: 'none', seed: config.seed },
+      { id, mode: 'none', seed: config.seed, metrics: method.metrics },
     ),
   )
 }
@@ -94,6 +94,7 @@ function differences(
     ['internalized', 'answers_only_sft'],
     ['internalized', 'answers_only_rl'],
     ['internalized', 'shuffled_history'],
+    ['internalized', 'shuffled_ratings'],
   ] as const
   return pairs.flatMap(([first, second]) => {
     const [a, b] = [rowOf(first), rowOf(second)]

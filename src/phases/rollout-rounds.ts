@@ -20,7 +20,7 @@ export class PromptSource {
     const orders = this.orders.get(purpose) ?? new EpochOrders(this.instances, config.seed, purpose)
     this.orders.set(purpose, orders)
     return promptsOfStep(this.instances, orders, step, count).map(({ instance, epoch }) =>
-      method.question(dataset, shownInstance(dataset, instance, epoch)),
+      method.question(dataset, shownInstance(dataset, instance, epoch), 'practice'),
     )
   }
 }

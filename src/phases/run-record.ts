@@ -3,7 +3,7 @@
  * One JSON object a line. Metric names are fixed here and nowhere else.
  */
 
-import type { InferenceMode, ResultRow, RowId } from '../eval/result-row.js'
+import type { InferenceMode, RankingMetric, ResultRow, RowId } from '../eval/result-row.js'
 
 export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
 
@@ -105,7 +105,7 @@ export interface CollectSummary {
 
 /** Metric of `a` minus metric of `b` on the same tests; 95 % interval from users drawn in pairs, p two-sided. */
 export interface PairedDifference {
-  readonly metric: 'hr1' | 'hr5' | 'ndcg5' | 'mrr'
+  readonly metric: RankingMetric
   readonly a: { readonly id: RowId; readonly mode: InferenceMode }
   readonly b: { readonly id: RowId; readonly mode: InferenceMode }
   readonly n: number

@@ -9,7 +9,7 @@ import { withoutControls } from './html-text.js'
 import { modeLabel, rowLabel } from './labels.js'
 import { count, interval, metric, percent } from './numbers.js'
 import type { Block, Cell, Section, Story } from './story-blocks.js'
-import { rankingMetrics } from './table.js'
+import { shownMetrics } from './table.js'
 import { terminalLine } from './terminal-text.js'
 
 export function markdownReport(story: Story): string {
@@ -23,12 +23,13 @@ export function markdownReport(story: Story): string {
 
 /** The result table alone, for docs and issues. */
 export function markdownTable(rows: readonly ResultRow[]): string {
-  const head = ['row', 'answers by', 'n', ...rankingMetrics.map(([, label]) => label), 'parsed']
+  const metrics = shownMetrics(rows)
+  const head = ['row', 'answers by', 'n', ...metrics.map(([, label]) => label), 'parsed']
   const cells = rows.map((row) => [
     rowLabel(row.id),
     modeLabel(row.mode),
     count(row.n),
-    ...rankingMetrics.map(([key]) => ({
+    ...metrics.map(([key]) => ({
       text: metric(row[key]),
       detail: interval(row.lo95?.[key], row.hi95?.[key]),
     })),

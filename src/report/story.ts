@@ -26,7 +26,7 @@ import {
   internalizationSection,
   qualitySection,
 } from './story-phases.js'
-import { differenceName, excludesZero, metricLabel, rankingMetrics } from './table.js'
+import { differenceName, excludesZero, metricLabel, shownMetrics } from './table.js'
 
 export const honestSentence =
   'This run follows RE2 (“From Prediction to Understanding: Leveraging Reasoning in Large Language Model-based Recommendations”, WWW 2026, DOI 10.1145/3774904.3792283) as its abstract describes it. Everything the abstract leaves open was chosen by this project; these defaults are ours and are marked as ours below. No number of RE2’s own is known, so no claim to reproduce one is made.'
@@ -196,17 +196,18 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
       ],
     }
   }
+  const metrics = shownMetrics(table)
   const bests = Object.fromEntries(
-    rankingMetrics.map(([key]) => [
+    metrics.map(([key]) => [
       key,
-      Math.max(...table.filter((row) => !isCounted(row)).map((row) => row[key])),
+      Math.max(...table.filter((row) => !isCounted(row)).map((row) => row[key] ?? 0)),
     ]),
   )
   const rows = table.map((row) => [
     { text: rowLabel(row.id), quiet: isCounted(row) },
     { text: modeLabel(row.mode), quiet: true },
     { text: count(row.n), quiet: true },
-    ...rankingMetrics.map(([key]) => ({
+    ...metrics.map(([key]) => ({
       text: metric(row[key]),
       detail: interval(row.lo95?.[key], row.hi95?.[key]),
       strong: !isCounted(row) && row[key] === bests[key],
@@ -218,8 +219,8 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
       kind: 'table',
       caption:
         'Test results. Brackets: 95 % bootstrap intervals, users drawn with replacement. Parsed: share of answers that named a candidate in the asked form.',
-      head: ['Row', 'Answers by', 'n', ...rankingMetrics.map(([, label]) => label), 'Parsed'],
-      numeric: [false, false, true, true, true, true, true, true],
+      head: ['Row', 'Answers by', 'n', ...metrics.map(([, label]) => label), 'Parsed'],
+      numeric: [false, false, true, ...metrics.map(() => true), true],
       rows,
     },
   ]

@@ -5,23 +5,30 @@
 
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import type { ResultRow } from '../eval/result-row.js'
+import { type RankingMetric, type ResultRow, topThreeMetrics } from '../eval/result-row.js'
 import type { PairedDifference } from '../phases/run-record.js'
 import { isCounted, modeLabel, rowLabel } from './labels.js'
 import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
 
-export const rankingMetrics = [
-  ['hr1', 'HR@1'],
-  ['hr5', 'HR@5'],
-  ['ndcg5', 'NDCG@5'],
-  ['mrr', 'MRR'],
-] as const
+const labels: Readonly<Record<RankingMetric, string>> = {
+  hr1: 'HR@1',
+  hr3: 'HR@3',
+  hr5: 'HR@5',
+  ndcg3: 'NDCG@3',
+  ndcg5: 'NDCG@5',
+  mrr: 'MRR',
+}
 
-export type RankingMetric = (typeof rankingMetrics)[number][0]
+/** What the rows carry, with labels, in the order of a table. */
+export function shownMetrics(rows: readonly ResultRow[]): readonly (readonly [RankingMetric, string])[] {
+  return topThreeMetrics
+    .filter((key) => rows.some((row) => row[key] !== undefined))
+    .map((key) => [key, labels[key]])
+}
 
 export function metricLabel(id: string): string {
-  return rankingMetrics.find(([key]) => key === id)?.[1] ?? id
+  return (labels as Readonly<Record<string, string | undefined>>)[id] ?? id
 }
 
 export interface TerminalOptions {
@@ -32,11 +39,12 @@ export interface TerminalOptions {
 /** The table as a terminal shows it; HR@1 with its interval. */
 export function renderTable(rows: readonly ResultRow[], options: TerminalOptions = {}): string {
   const color = pc.createColors(options.color ?? pc.isColorSupported)
+  const others = shownMetrics(rows).filter(([key]) => key !== 'hr1')
   const table = new Table({
-    head: ['row', 'answers by', 'n', 'HR@1', '95 %', 'HR@5', 'NDCG@5', 'MRR', 'parsed'].map((text) =>
-      color.bold(text),
+    head: ['row', 'answers by', 'n', 'HR@1', '95 %', ...others.map(([, label]) => label), 'parsed'].map(
+      (text) => color.bold(text),
     ),
-    colAligns: ['left', 'left', 'right', 'right', 'left', 'right', 'right', 'right', 'right'],
+    colAligns: ['left', 'left', 'right', 'right', 'left', ...others.map(() => 'right' as const), 'right'],
     style: { head: [], border: [], compact: true },
   })
   for (const row of rows) {
@@ -48,9 +56,7 @@ export function renderTable(rows: readonly ResultRow[], options: TerminalOptions
       shade(String(row.n)),
       best(metric(row.hr1)),
       color.dim(interval(row.lo95?.hr1, row.hi95?.hr1)),
-      shade(metric(row.hr5)),
-      shade(metric(row.ndcg5)),
-      shade(metric(row.mrr)),
+      ...others.map(([key]) => shade(metric(row[key]))),
       shade(percent(row.parse_rate)),
     ])
   }
@@ -86,10 +92,9 @@ export function excludesZero(d: PairedDifference): boolean {
   return d.lo95 > 0 || d.hi95 < 0
 }
 
-const csvMetrics = rankingMetrics.map(([key]) => key)
-
 /** CSV, RFC 4180; a cell that a spreadsheet would run as a formula gets an apostrophe in front. */
 export function tableCsv(rows: readonly ResultRow[]): string {
+  const csvMetrics = shownMetrics(rows).map(([key]) => key)
   const header = [
     'id',
     'mode',

@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { Dataset, Instance } from '../../data/types.js'
+import { basicMetrics } from '../../eval/result-row.js'
 import { capitalised, plainNoun, plural } from '../../prompts/noun.js'
 import type { PromptPart } from '../../prompts/prompt.js'
 import { fillTemplate, lineParts, loadTemplate, type PromptTemplate } from '../../prompts/template.js'
@@ -99,6 +100,7 @@ export function re2(options: Re2Options): Method {
         gatePhrases,
       ),
     requiredGates: new Set(options.requiredGates),
+    metrics: basicMetrics,
     controls: { shuffled_history: (_, tests, seed) => exchangedHistories(tests, seed) },
     mixture: (traces) => traces,
   }
