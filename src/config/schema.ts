@@ -12,9 +12,13 @@ import { sft } from './sections/imitate.js'
 import { data, model, prompt } from './sections/input.js'
 import { rl } from './sections/internalize.js'
 import { evaluation, report } from './sections/output.js'
+import { r2rec } from './sections/r2rec.js'
 
 export const configSchema = z.strictObject({
-  method: key(z.enum(['re2']).default('re2'), 'The paper whose prompts, gates and rewards are used.'),
+  method: key(
+    z.enum(['re2', 'r2rec']).default('re2'),
+    'The paper whose prompts, gates and rewards are used.',
+  ),
   seed: key(
     count(0).default(0),
     'Seed of everything random; equal seeds give equal bits on one kind of machine.',
@@ -23,6 +27,7 @@ export const configSchema = z.strictObject({
   prompt,
   graph,
   model,
+  r2rec,
   collect,
   sft,
   rl,

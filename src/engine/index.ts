@@ -40,7 +40,7 @@ export type {
   NativeParameter,
   NativeSequenceLogprobs,
 } from './native.js'
-export { peftConfig, readAdapterConfig } from './peft-config.js'
+export { readAdapterConfig } from './peft-config.js'
 export {
   type AdvantageEstimator,
   advantages,

@@ -6,21 +6,44 @@ import type { Config } from '../config/schema.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { MethodSteps } from '../phases/pipeline.js'
 import type { Method } from './method.js'
-import { presetNames, re2, re2Preset } from './re2/index.js'
+import { type R2Rec, r2rec, r2recPreset, presetNames as r2recPresets } from './r2rec/index.js'
+import { InteractionChains } from './r2rec/interaction-chains.js'
+import { reinforcementLearning } from './r2rec/reinforcement-learning.js'
+import { supervisedFineTuning } from './r2rec/supervised-fine-tuning.js'
+import { traceCollection } from './r2rec/trace-collection.js'
+import { re2, re2Preset, presetNames as re2Presets } from './re2/index.js'
 import { patternImitation } from './re2/pattern-imitation.js'
 import { patternInternalization } from './re2/pattern-internalization.js'
 import { reasoningCollection } from './re2/reasoning-collection.js'
 
-const steps: Readonly<Record<Config['method'], MethodSteps>> = {
-  re2: { collect: reasoningCollection, imitate: patternImitation, internalize: patternInternalization },
+interface Paper {
+  readonly method: (config: Config) => Method
+  readonly steps: MethodSteps
+  readonly presets: Readonly<Record<string, URL>>
+}
+
+const papers: Readonly<Record<Config['method'], Paper>> = {
+  re2: {
+    method: re2Of,
+    steps: { collect: reasoningCollection, imitate: patternImitation, internalize: patternInternalization },
+    presets: Object.fromEntries(re2Presets.map((name) => [name, re2Preset(name)])),
+  },
+  r2rec: {
+    method: r2recOf,
+    steps: { collect: traceCollection, imitate: supervisedFineTuning, internalize: reinforcementLearning },
+    presets: Object.fromEntries(r2recPresets.map((name) => [name, r2recPreset(name)])),
+  },
 }
 
 export function methodSteps(config: Config): MethodSteps {
-  return steps[config.method]
+  return papers[config.method].steps
 }
 
 export function methodOf(config: Config): Method {
-  const { collect, prompt } = config
+  return papers[config.method].method(config)
+}
+
+function re2Of({ collect, prompt }: Config): Method {
   return re2({
     maxWords: prompt.max_words,
     ...(prompt.wording !== 'auto' && { wording: prompt.wording }),
@@ -35,13 +58,31 @@ export function methodOf(config: Config): Method {
   })
 }
 
+export function r2recOf({ r2rec: own, graph, prompt, seed }: Config): R2Rec {
+  return r2rec({
+    wording: prompt.wording === 'compact' ? 'compact' : 'standard',
+    labels: own.labels,
+    stepWords: own.step_words,
+    chains: own.chains,
+    source: (dataset) => new InteractionChains(dataset, graph, seed),
+    ratingPrompts: own.rating_prompts,
+    seed,
+    rankingShare: own.ranking_share,
+    requiredGates: own.gates,
+  })
+}
+
 /** The YAML file of a preset. Throws RR_USAGE_PRESET for an unknown name. */
 export function presetFile(name: string): string {
-  const known = presetNames.find((preset) => preset === name)
-  const file = known && fileURLToPath(re2Preset(known))
+  const presets = Object.assign({}, ...Object.values(papers).map((paper) => paper.presets)) as Record<
+    string,
+    URL
+  >
+  const known = Object.hasOwn(presets, name) ? presets[name] : undefined
+  const file = known && fileURLToPath(known)
   if (file && existsSync(file)) return file
   throw new ReasonrecError('RR_USAGE_PRESET', `there is no preset ${name}`, {
-    expected: presetNames.join(', '),
+    expected: Object.keys(presets).join(', '),
     remedy: 'choose one of them, or give a file with --config',
   })
 }

@@ -65,3 +65,12 @@ export function titleWord(theme: Theme, mood: Mood): string {
 
 /** Every title word, by theme and mood. */
 export const titleWords: readonly string[] = themes.flatMap((theme) => [...titleWordsByTheme[theme]])
+
+/** What a title of this catalogue stands for: theme, mood, maker; nothing for other titles. */
+export function titleValues(title: string): readonly string[] {
+  const [word = '', ...rest] = title.split(' ')
+  const theme = themes.find((one) => (titleWordsByTheme[one] as readonly string[]).includes(word))
+  const maker = makers.find((one) => one === rest.join(' '))
+  if (theme === undefined || maker === undefined) return []
+  return [theme, moods[titleWordsByTheme[theme].indexOf(word as never)] as Mood, maker]
+}

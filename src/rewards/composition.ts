@@ -1,6 +1,6 @@
 /**
  * Terms to one reward per rollout (spec 5.4):
- *   r = gateFail                              if fmt = 0
+ *   r = gateFail                              if the gate (fmt unless told) is 0
  *   r = sum_k w_k (v_k - neutral_k)           else
  * additive     as above
  * conditional  a positive rationality term counts only where the recommendation is good: a hit, or ndcg_cand at least
@@ -10,7 +10,6 @@
  * missing). A well-formed row without a core term is not valid: no reward, out of its group's mean and deviation.
  */
 
-import { form } from './form.js'
 import { grounding } from './grounding.js'
 import { type RewardSettings, rewardTerm } from './registry.js'
 import type { RewardContext, RewardNeed, RewardTerm, RewardTermId, Rollout } from './reward.js'
@@ -18,15 +17,17 @@ import type { RewardContext, RewardNeed, RewardTerm, RewardTermId, Rollout } fro
 export interface RewardComposition {
   readonly compose: 'additive' | 'conditional' | 'gated'
   readonly gateFail: number
-  /** Terms with weight 0 or without one are not computed. `fmt` is the gate and needs none. */
-  readonly weights: Readonly<Partial<Record<Exclude<RewardTermId, 'fmt'>, number>>>
+  /** The term that is 1 for what may be rewarded at all; fmt unless told. */
+  readonly gate?: 'fmt' | 'answered'
+  /** Terms with weight 0 or without one are not computed. The gate needs none. */
+  readonly weights: Readonly<Partial<Record<Exclude<RewardTermId, 'fmt' | 'answered'>, number>>>
 }
 
 export interface GroupRewards {
   /** Per rollout; 0 where not valid. */
   readonly rewards: Float64Array
   readonly valid: Uint8Array
-  /** Values before weighting, NaN where missing; `fmt` always. */
+  /** Values before weighting, NaN where missing; the gate always. */
   readonly terms: Readonly<Partial<Record<RewardTermId, readonly number[]>>>
   /** Values replaced by their group's mean. */
   readonly imputed: number
@@ -49,7 +50,7 @@ export class ComposedReward {
       ([, weight]) => weight !== 0 && weight !== undefined,
     )
     this.terms = ids.map(([id]) => rewardTerm(id as RewardTermId, settings))
-    this.gate = form(settings.formFloor)
+    this.gate = rewardTerm(composition.gate ?? 'fmt', settings)
     this.composition = composition
   }
 
@@ -72,7 +73,7 @@ export class ComposedReward {
       const known = column.filter((value, row) => passed[row] === 1 && !Number.isNaN(value))
       const mean =
         known.length === 0 ? term.neutral : known.reduce((sum, value) => sum + value, 0) / known.length
-      const weight = this.composition.weights[term.id as Exclude<RewardTermId, 'fmt'>] ?? 0
+      const weight = this.composition.weights[term.id as Exclude<RewardTermId, 'fmt' | 'answered'>] ?? 0
       column.forEach((value, row) => {
         if (passed[row] !== 1) return
         if (Number.isNaN(value) && term.core) valid[row] = 0
@@ -85,7 +86,7 @@ export class ComposedReward {
       if (pass !== 1) rewards[row] = this.composition.gateFail
       else if (valid[row] === 0) rewards[row] = 0
     })
-    return { rewards, valid, terms: Object.fromEntries([['fmt', passed], ...values]), imputed }
+    return { rewards, valid, terms: Object.fromEntries([[this.gate.id, passed], ...values]), imputed }
   }
 
   /** Per rollout: may a positive rationality term count? */

@@ -52,6 +52,10 @@ export type RewardTermId =
   | 'rep'
   | 'consist'
   | 'leak'
+  | 'answered'
+  | 'steps'
+  | 'ndcg_top'
+  | 'rating'
 
 /** text: the response alone; candidate_scores, gain: log-probs that cost a forward pass. */
 export type RewardNeed = 'text' | 'candidate_scores' | 'gain'

@@ -27,7 +27,6 @@ const nativeRanks = [
  */
 const srcRanks = [
   ['engine'],
-  ['export', 'hub'],
   ['prompts'],
   ['data'],
   ['quickstart/catalogue-words.ts', 'quickstart/world.ts', 'quickstart/dataset.ts', 'quickstart/embedded.ts'],

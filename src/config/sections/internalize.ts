@@ -37,6 +37,12 @@ const reward = z
       unit: 'tokens',
     }),
     rep: key(z.number().default(0.2), 'Weight of the penalty on repeated 4-grams.'),
+    ndcg_top: key(
+      z.number().default(0.5),
+      'r2rec: weight of 1 / log2(1 + place) of a target that the answer ranks second or third; 0 leaves hits and form alone.',
+    ),
+    steps: key(z.number().default(0.1), 'r2rec: weight of reasoning in the asked steps.'),
+    rating: key(z.number().default(1), 'r2rec: weight of 1 - |error| / 4 on prompts that ask for a rating.'),
   })
   .prefault({})
 

@@ -4,6 +4,8 @@
  */
 
 import type { Dataset, Instance, ItemIndex } from '../../data/types.js'
+import { topThreeMetrics } from '../../eval/result-row.js'
+import { hashUnit } from '../../phases/streams.js'
 import type { Prompt, PromptPart } from '../../prompts/prompt.js'
 import type { Method, Trace } from '../method.js'
 import type { Chain, ChainSource } from './chain.js'
@@ -11,7 +13,7 @@ import { exchangedRatings, otherHistories } from './controls.js'
 import { choicesOf, parseTrace, rankingIn, rankingParts, rightChoice } from './interaction-of-thoughts.js'
 import { ratingAndRanking } from './mixture.js'
 import { textGates } from './quality-filter.js'
-import { evidenceOf, rankingQuestion } from './question.js'
+import { askingChains, evidenceOf, rankingQuestion, ratingQuestion, shownRating } from './question.js'
 import { Wording, type WordingName } from './wording.js'
 
 export interface R2RecOptions {
@@ -24,6 +26,10 @@ export interface R2RecOptions {
   readonly chains: number
   /** Of a dataset; made once for each. */
   readonly source: (dataset: Dataset) => ChainSource
+  /** Share of Internalization's prompts that ask for a rating. */
+  readonly ratingPrompts: number
+  /** Of what is drawn here: which prompts ask for a rating. */
+  readonly seed: number
   /** Share of ranking traces among those Imitation learns from. */
   readonly rankingShare: number
   readonly requiredGates: readonly string[]
@@ -43,6 +49,12 @@ export function r2recPreset(name: (typeof presetNames)[number]): URL {
   return new URL(`./presets/${name}.yaml`, import.meta.url)
 }
 
+/** A phase carries methods by their common face; R2Rec's own steps need all of it. */
+export function asR2Rec(method: Method): R2Rec {
+  if (method.name !== 'r2rec') throw new TypeError(`R2Rec's steps were asked to run ${method.name}`)
+  return method as R2Rec
+}
+
 export function r2rec(options: R2RecOptions): R2Rec {
   const words = new Wording(options)
   const { form, compact } = words
@@ -60,7 +72,10 @@ export function r2rec(options: R2RecOptions): R2Rec {
     words,
     options,
     chainSource,
-    question,
+    question: (dataset, instance, use) =>
+      use === 'practice' && asksRating(instance, options)
+        ? (practiceRating(dataset, instance, chainSource(dataset), options) ?? question(dataset, instance))
+        : question(dataset, instance),
     prompt: (dataset, instance, mode): Prompt =>
       words.question(dataset, instance, mode === 'direct' ? 'direct' : 'reason'),
     parse: (dataset, instance, response) => parseTrace(dataset, instance, response, compact),
@@ -74,6 +89,7 @@ export function r2rec(options: R2RecOptions): R2Rec {
     },
     gates: (dataset, instance, response) => textGates(dataset, instance, response, compact),
     requiredGates: new Set(options.requiredGates),
+    metrics: topThreeMetrics,
     controls: {
       shuffled_history: (dataset, tests, seed) =>
         otherHistories(tests, seed).map((instance) => question(dataset, instance)),
@@ -89,6 +105,22 @@ export function r2rec(options: R2RecOptions): R2Rec {
 
 function historyChains(source: ChainSource, instance: Instance, count: number): readonly Chain[] {
   return count === 0 ? [] : source.amongHistory(instance, count)
+}
+
+function asksRating({ id }: Instance, { ratingPrompts, seed }: R2RecOptions): boolean {
+  return ratingPrompts > 0 && hashUnit(seed, 'rating prompt', id) < ratingPrompts
+}
+
+/** Null where the user's rating is not known. */
+function practiceRating(
+  dataset: Dataset,
+  instance: Instance,
+  source: ChainSource,
+  { chains }: R2RecOptions,
+): Instance | null {
+  const own = askingChains(source, instance, Math.min(1, chains))
+  const question = ratingQuestion(dataset, instance, own)
+  return shownRating(dataset, evidenceOf(question).answer) === null ? null : question
 }
 
 /** The question that a trace answers. */

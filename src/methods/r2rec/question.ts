@@ -8,7 +8,7 @@
 import { ratingsOf } from '../../data/ratings.js'
 import type { Dataset, Instance, ItemIndex } from '../../data/types.js'
 import { ReasonrecError } from '../../engine/errors.js'
-import type { Chain } from './chain.js'
+import type { Chain, ChainSource } from './chain.js'
 
 export interface Evidence {
   readonly query: 'ranking' | 'rating'
@@ -40,6 +40,16 @@ export function ratingQuestion(dataset: Dataset, instance: Instance, chains: rea
     candidates: [],
     evidence: { query: 'rating', ratings, chains, answer } satisfies Evidence,
   }
+}
+
+/** Chains whose closing edge is the target's rating, at most `count`; what a source falls back to asks nothing and is left out. */
+export function askingChains(source: ChainSource, instance: Instance, count: number): readonly Chain[] {
+  const { target } = instance
+  return count === 0
+    ? []
+    : source
+        .endingAt(instance, target, count)
+        .filter(({ closed, items }) => closed && items.at(-1) === target)
 }
 
 /** C01, C02, ...: equally long within a list, whatever its length. */

@@ -33,6 +33,8 @@ export interface View {
   readonly revealed?: number
   /** A hop (from 0) whose rating is shown as asked for. */
   readonly maskedRating?: number
+  /** Teachers only: the rating that is asked for, shown in the place of "?". Never part of what a student reads. */
+  readonly answer?: number
 }
 
 type PromptKind = 'ranking' | 'rating' | 'ranking-direct' | 'rating-direct'
@@ -140,7 +142,10 @@ export class Wording {
     const asked: Hop = { user: 0, item: instance.target, place: 0, rating: null }
     if (chains.length === 0)
       return query === 'rating'
-        ? lineParts([[this.compact ? 'chain' : 'Asked for:'], this.hopLine(dataset, asked, true)])
+        ? lineParts([
+            [this.compact ? 'chain' : 'Asked for:'],
+            this.hopLine(dataset, asked, view.answer ?? null),
+          ])
         : []
     return lineParts(
       chains.flatMap((chain, index) => this.chainLines(dataset, chain, query, view, index + 1)),
@@ -151,21 +156,21 @@ export class Wording {
     dataset: Dataset,
     chain: Chain,
     query: Evidence['query'],
-    { revealed, maskedRating }: View,
+    { revealed, maskedRating, answer }: View,
     number: number,
   ): PromptPart[][] {
     const hops = hopsOf(chain)
     const lines = hops.map((hop, k) => {
       if (k >= (revealed ?? hops.length)) return [this.compact ? `${letter(hop.user)} ?` : '[MASK]']
-      const isAsked = (query === 'rating' && k === hops.length - 1) || k === maskedRating
-      return this.hopLine(dataset, hop, isAsked)
+      if (query === 'rating' && k === hops.length - 1) return this.hopLine(dataset, hop, answer ?? null)
+      return this.hopLine(dataset, hop, k === maskedRating ? null : shownRating(dataset, hop.rating))
     })
     return [[this.compact ? 'chain' : `Chain ${number}:`], ...lines]
   }
 
-  private hopLine(dataset: Dataset, hop: Hop, isAsked: boolean): PromptPart[] {
+  /** `rating` from 1 to 5; null: asked for, or not known. */
+  private hopLine(dataset: Dataset, hop: Hop, rating: number | null): PromptPart[] {
     const title = titleOf(dataset, hop.item)
-    const rating = isAsked ? null : shownRating(dataset, hop.rating)
     if (this.compact) return [`${letter(hop.user)} `, title, ` ${rating ?? '?'}`]
     return [`(${hopName(hop)}) u${hop.user} rated `, title, ` ${rating ?? '?'}/5`]
   }

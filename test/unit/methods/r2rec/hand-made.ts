@@ -58,6 +58,8 @@ export function methodOf(options: Partial<R2RecOptions> = {}): R2Rec {
     chains: 3,
     source: () => fixedChains,
     rankingShare: 0.2,
+    ratingPrompts: 0,
+    seed: 0,
     requiredGates: ['form', 'steps', 'hops', 'early', 'leak', 'right'],
     ...options,
   })
