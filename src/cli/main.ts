@@ -9,9 +9,11 @@ import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
+import { exportCommand } from './commands/export.js'
 import { imitateCommand } from './commands/imitate.js'
 import { inspectCommand } from './commands/inspect.js'
 import { internalizeCommand } from './commands/internalize.js'
+import { modelCommand } from './commands/model.js'
 import { recommendCommand } from './commands/recommend.js'
 import { reportCommand } from './commands/report.js'
 import { resumeCommand } from './commands/resume.js'
@@ -32,6 +34,8 @@ async function main(): Promise<void> {
     .command(resumeCommand)
     .command(chainsCommand)
     .command(inspectCommand)
+    .command(exportCommand)
+    .command(modelCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')
     .recommendCommands()

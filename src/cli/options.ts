@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.js'
 import { ReasonrecError } from '../engine/index.js'
+import { modelFolder } from '../hub/repository.js'
 import { presetFile } from '../methods/registry.js'
 
 export interface CommonArguments {
@@ -61,7 +62,11 @@ export function runOptions<T>(parser: Argv<T>) {
       coerce: (given: string | readonly string[]): string =>
         typeof given === 'string' ? given : (given.at(-1) ?? ''),
     })
-    .option('model', { type: 'string', requiresArg: true, describe: 'Hugging Face model folder' })
+    .option('model', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Hugging Face model folder, or ORG/NAME of the cache',
+    })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
 }
 
@@ -82,7 +87,7 @@ function sourcesOf(args: RunArguments): ConfigSources {
     file: args.config ?? null,
     set: args.set ?? [],
     options: {
-      ...(args.model !== undefined && { 'model.dir': resolve(args.model) }),
+      ...(args.model !== undefined && { 'model.dir': modelFolder(args.model) }),
       ...(args.data !== undefined && { 'data.dir': resolve(args.data) }),
       ...(args.seed !== undefined && { seed: args.seed }),
       ...(args.threads !== undefined && { 'model.threads': args.threads }),

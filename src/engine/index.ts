@@ -30,6 +30,7 @@ export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
 export { Model, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
+export { type ExpectedTensor, expectedTensors, isHarmless } from './model-tensors.js'
 export { linearNames } from './module-patterns.js'
 export type {
   Finish,
@@ -40,7 +41,7 @@ export type {
   NativeParameter,
   NativeSequenceLogprobs,
 } from './native.js'
-export { readAdapterConfig } from './peft-config.js'
+export { peftConfig, readAdapterConfig } from './peft-config.js'
 export {
   type AdvantageEstimator,
   advantages,

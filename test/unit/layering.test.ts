@@ -27,6 +27,7 @@ const nativeRanks = [
  */
 const srcRanks = [
   ['engine'],
+  ['export', 'hub'],
   ['prompts'],
   ['data'],
   ['quickstart/catalogue-words.ts', 'quickstart/world.ts', 'quickstart/dataset.ts', 'quickstart/embedded.ts'],

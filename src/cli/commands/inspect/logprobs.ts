@@ -2,6 +2,7 @@
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { Adapter, Model, ReasonrecError, sequenceLogprobs, setThreads } from '../../../engine/index.js'
+import { modelFolder } from '../../../hub/repository.js'
 import { type CommonArguments, commonOptions, requireDevice } from '../../options.js'
 import { printJson } from '../../running.js'
 
@@ -30,7 +31,7 @@ export const logprobsCommand: CommandModule<object, LogprobsArguments> = {
     requireDevice(args.device)
     const ids = parseIds(args.ids)
     if (args.threads !== undefined && args.threads > 0) await setThreads(args.threads)
-    const model = await Model.open(args.model)
+    const model = await Model.open(modelFolder(args.model))
     const adapter = args.adapter === undefined ? null : await Adapter.load(model, args.adapter)
     const { logprobs, logits } = await sequenceLogprobs(model, { trained: adapter }, [ids], { logits: true })
     const next = ids.map((_, position) => ({

@@ -1,6 +1,7 @@
 /** inspect tokenizer: vocabulary, end tokens, chat template, and the ids of a text taken as untrusted. */
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
+import { modelFolder } from '../../../hub/repository.js'
 import { Tokenizer } from '../../../prompts/tokenizer.js'
 import { type CommonArguments, commonOptions } from '../../options.js'
 import { printJson } from '../../running.js'
@@ -18,7 +19,7 @@ export const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
       .option('model', { type: 'string', demandOption: true, requiresArg: true, describe: 'Model folder' })
       .option('text', { type: 'string', requiresArg: true, describe: 'Text to encode, as untrusted text' }),
   handler: async (args: ArgumentsCamelCase<TokenizerArguments>) => {
-    const tokenizer = await Tokenizer.open(args.model)
+    const tokenizer = await Tokenizer.open(modelFolder(args.model))
     const ids = args.text === undefined ? null : Array.from(tokenizer.encodeUntrusted(args.text))
     const facts = {
       vocabulary: tokenizer.vocabularySize,
