@@ -2,7 +2,8 @@
 // there is no graph, no tape and no tensor library behind it.
 //
 // Shapes: T rows (tokens), H width, I feed-forward width, V vocabulary, h heads, d head dimension.
-// All arrays are fp32, row-major, contiguous unless a stride is named. Outputs come first.
+// All arrays are fp32, row-major, contiguous unless a stride is named; a model's weights may be
+// stored in bf16 (Panels, Table). Outputs come first.
 //
 // The identity that everything rests on: an output element is a sum whose ORDER depends on nothing
 // but its own row: products add along K from 0 to K-1 into one accumulator per element, whatever M
@@ -29,13 +30,34 @@ struct Context {
   Context polling(const Job& by) const { return {kernels, pool, scratch, &by}; }
 };
 
-// A right-hand operand B (K, N) in panels of `Kernels::panel` columns:
-//   B[k][n] = data[(n / panel) * panel_stride + k * panel + n % panel]
-// The last panel is padded with zeros. A range of k is data + k0 * panel; a range of n that starts
-// at a multiple of panel is data + (n0 / panel) * panel_stride.
+// A right-hand operand B (K, N) in panels of `Kernels::panel` columns, stored in fp32 or in bf16
+// (one of the two pointers is set; a further storage type is a further pointer):
+//   fp32:  B[k][n] = data[(n / panel) * panel_stride + k * panel + n % panel]
+//   bf16:  the same, but within a row of a panel columns c and c + panel / 2 are neighbours, so
+//   that
+//          one vector load gives both halves by a shift and a mask: column c lies at
+//          2 c for c < panel / 2, else at 2 (c - panel / 2) + 1.
+// A bf16 value is widened to fp32 before it is multiplied, and the sum is fp32 in the same order: a
+// matrix of bf16 values gives the same bits in either storage. The last panel is padded with zeros.
+// A range of k begins k0 * panel values later, a range of n that starts at a multiple of panel
+// (n0 / panel) * panel_stride values later: shifted().
 struct Panels {
   const float* data = nullptr;
-  int64_t panel_stride = 0;  // floats from one panel to the next; K * panel for a whole matrix
+  int64_t panel_stride = 0;  // values from one panel to the next; K * panel for a whole matrix
+  const uint16_t* bf16 = nullptr;
+
+  bool empty() const { return !data && !bf16; }
+  Panels shifted(int64_t values) const {
+    return {data ? data + values : nullptr, panel_stride, bf16 ? bf16 + values : nullptr};
+  }
+};
+
+// A table (V, H) whose rows are read by id: row-major in fp32 or bf16, or the columns of the head's
+// panels (H, V) where the head is tied to it. One of the three is set.
+struct Table {
+  const float* data = nullptr;
+  const uint16_t* bf16 = nullptr;
+  Panels columns;
 };
 
 // One product of a sum of products: C += A (M, k) x B (k, N).
@@ -91,6 +113,9 @@ struct Kernels {
   // panel).
   void (*pack)(const Context&, float* panels, const float* b, int64_t k, int64_t n,
                int64_t k_stride, int64_t n_stride);
+  // The same into bf16 panels, values rounded to the nearest (ties to even).
+  void (*pack_bf16)(const Context&, uint16_t* panels, const float* b, int64_t k, int64_t n,
+                    int64_t k_stride, int64_t n_stride);
   // C (M, N), row stride ldc = start + sum over terms of A x B, terms in order, k ascending. bias:
   // (N).
   void (*gemm)(const Context&, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,
@@ -123,7 +148,7 @@ struct Kernels {
                   float p, uint64_t seed, uint64_t stream);
 
   // ---- embedding --------------------------------------------------------------------------------
-  void (*embedding_forward)(const Context&, float* y, const int32_t* ids, const float* table,
+  void (*embedding_forward)(const Context&, float* y, const int32_t* ids, const Table& table,
                             int64_t t, int64_t h);
   // dtable (V, H) += dy rows, ascending t for every id.
   void (*embedding_backward)(const Context&, float* dtable, const int32_t* ids, const float* dy,

@@ -66,6 +66,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("sampleChains", sample_chains_of);
   add("sampleChainsNow", sample_chains_now);
   add("chainCandidates", chain_candidates_of);
+  add("inspectGguf", inspect_gguf);
   return exports;
 }
 

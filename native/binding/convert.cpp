@@ -40,11 +40,19 @@ RopeScaling rope_scaling(const Napi::Value& value) {
   out.factor = number(in, "factor");
   out.kind = RopeScaling::Kind::kLinear;
   if (kind == "linear") return out;
-  if (kind != "llama3") refuse("ropeScaling.kind", "none, linear or llama3");
+  out.original_max_position = integer(in, "originalMaxPosition");
+  if (kind == "yarn") {
+    out.kind = RopeScaling::Kind::kYarn;
+    out.beta_fast = number(in, "betaFast");
+    out.beta_slow = number(in, "betaSlow");
+    out.truncate = boolean(in, "truncate");
+    out.attention_factor = number(in, "attentionFactor");
+    return out;
+  }
+  if (kind != "llama3") refuse("ropeScaling.kind", "none, linear, llama3 or yarn");
   out.kind = RopeScaling::Kind::kLlama3;
   out.low_freq_factor = number(in, "lowFreqFactor");
   out.high_freq_factor = number(in, "highFreqFactor");
-  out.original_max_position = integer(in, "originalMaxPosition");
   return out;
 }
 

@@ -6,6 +6,7 @@
 
 #include "binding/addon.h"
 #include "binding/convert.h"
+#include "core/gguf.h"
 #include "core/safetensors.h"
 
 namespace reasonrec::binding {
@@ -59,6 +60,47 @@ Napi::Value model_job(
   return worker(env).run(env, control, std::move(task));
 }
 
+WeightType weight_type(const Napi::Value& value) {
+  const std::string name = text(value, "dtype");
+  check(name == "auto" || name == "fp32" || name == "bf16", "RR_BAD_ARGUMENT",
+        "this is no storage type of weights", "auto, fp32 or bf16", name);
+  return name == "auto" ? WeightType::kAuto : name == "bf16" ? WeightType::kBF16 : WeightType::kF32;
+}
+
+// Names, types and shapes of a file's tensors.
+Napi::Value tensor_list(Napi::Env env, const std::map<std::string, TensorView>& tensors) {
+  Napi::Array out = Napi::Array::New(env, tensors.size());
+  uint32_t at = 0;
+  for (const auto& [name, tensor] : tensors) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", name);
+    entry.Set("dtype", facts(tensor.dtype).name);
+    Napi::Array shape = Napi::Array::New(env, tensor.shape.size());
+    for (size_t i = 0; i < tensor.shape.size(); ++i)
+      shape.Set(uint32_t(i), double(tensor.shape[i]));
+    entry.Set("shape", shape);
+    out.Set(at++, entry);
+  }
+  return out;
+}
+
+// A text, a number, a bool; an array of texts; a Float64Array of an array of numbers.
+Napi::Value metadata_value(Napi::Env env, const GgufValue& value) {
+  if (value.type == GgufType::kString) {
+    const std::vector<std::string> texts = value.texts();
+    if (!value.is_array) return Napi::String::New(env, texts.at(0));
+    Napi::Array out = Napi::Array::New(env, texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) out.Set(uint32_t(i), texts[i]);
+    return out;
+  }
+  if (!value.is_array && value.type == GgufType::kBool)
+    return Napi::Boolean::New(env, value.number_at(0) != 0);
+  if (!value.is_array) return Napi::Number::New(env, value.number_at(0));
+  Napi::Float64Array out = Napi::Float64Array::New(env, value.count);
+  for (uint64_t i = 0; i < value.count; ++i) out[i] = value.number_at(i);
+  return out;
+}
+
 }  // namespace
 
 void ModelHandle::freshen(const Context& context) {
@@ -110,10 +152,12 @@ AdapterHandles adapter_handles(const Napi::Value& value, const ModelHandle& mode
 // ---- model --------------------------------------------------------------------------------------
 
 Napi::Function ModelWrap::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceAccessor<&ModelWrap::vocab>("vocab"),
-                      InstanceAccessor<&ModelWrap::parameters>("parameters"),
-                      InstanceMethod<&ModelWrap::save>("save")});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelWrap::vocab>("vocab"), InstanceAccessor<&ModelWrap::dtype>("dtype"),
+       InstanceAccessor<&ModelWrap::bytes>("bytes"),
+       InstanceAccessor<&ModelWrap::parameters>("parameters"),
+       InstanceMethod<&ModelWrap::save>("save")});
 }
 
 ModelWrap::ModelWrap(const Napi::CallbackInfo& info)
@@ -125,6 +169,15 @@ Napi::Value ModelWrap::vocab(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), double(handle->model->config().vocab));
 }
 
+Napi::Value ModelWrap::dtype(const Napi::CallbackInfo& info) {
+  const bool half = handle->model->type() == WeightType::kBF16;
+  return Napi::String::New(info.Env(), half ? "bf16" : "fp32");
+}
+
+Napi::Value ModelWrap::bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), double(handle->model->bytes()));
+}
+
 Napi::Value ModelWrap::parameters(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), double(handle->model->layout().total));
 }
@@ -134,7 +187,7 @@ Napi::Value ModelWrap::save(const Napi::CallbackInfo& info) {
     Task task;
     task.reads = {handle->use};
     task.work = [model = handle, file = text(info[0], "file")](
-                    const Context&, const reasonrec::Job&) { model->model->save(file); };
+                    const Context& c, const reasonrec::Job&) { model->model->save(c, file); };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
   });
 }
@@ -145,10 +198,11 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     std::vector<std::string> files;
     for (uint32_t i = 0; i < names.Length(); ++i)
       files.push_back(text(names.Get(i), "a file name"));
+    const WeightType type = weight_type(info[2]);
     return model_job(
-        info.Env(), info[2],
-        [config = model_config(info[0]), files](const Context& c, const auto& control) {
-          return Model::load(c, config, files, control);
+        info.Env(), info[3],
+        [config = model_config(info[0]), files, type](const Context& c, const auto& control) {
+          return Model::load(c, config, files, type, control);
         });
   });
 }
@@ -156,10 +210,11 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
 Napi::Value random_model(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const float deviation = float(number(info[2], "deviation"));
-    return model_job(
-        info.Env(), info.Env().Undefined(),
-        [config = model_config(info[0]), seed = word(info[1], "seed"), deviation](
-            const Context& c, const auto&) { return Model::random(c, config, seed, deviation); });
+    return model_job(info.Env(), info.Env().Undefined(),
+                     [config = model_config(info[0]), seed = word(info[1], "seed"), deviation,
+                      type = weight_type(info[3])](const Context& c, const auto&) {
+                       return Model::random(c, config, seed, deviation, type);
+                     });
   });
 }
 
@@ -292,20 +347,23 @@ Napi::Value create_trie(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value inspect_safetensors(const Napi::CallbackInfo& info) {
-  static constexpr const char* kNames[] = {"F32", "F16", "BF16", "F64", "I64", "I32", "U8"};
   return guarded(info, [&] {
     const SafetensorsFile file(text(info[0], "file"));
-    Napi::Array out = Napi::Array::New(info.Env());
-    for (const auto& [name, tensor] : file.tensors()) {
-      Napi::Object entry = Napi::Object::New(info.Env());
-      entry.Set("name", name);
-      entry.Set("dtype", kNames[int(tensor.dtype)]);
-      Napi::Array shape = Napi::Array::New(info.Env(), tensor.shape.size());
-      for (size_t i = 0; i < tensor.shape.size(); ++i)
-        shape.Set(uint32_t(i), double(tensor.shape[i]));
-      entry.Set("shape", shape);
-      out.Set(out.Length(), entry);
-    }
+    return tensor_list(info.Env(), file.tensors());
+  });
+}
+
+Napi::Value inspect_gguf(const Napi::CallbackInfo& info) {
+  return guarded(info, [&] {
+    const GgufFile file(text(info[0], "file"));
+    const bool lists = boolean(info[1], "lists");
+    Napi::Object metadata = Napi::Object::New(info.Env());
+    for (const auto& [name, value] : file.metadata())
+      if (lists || !value.is_array) metadata.DefineProperty(Napi::PropertyDescriptor::Value(
+          name, metadata_value(info.Env(), value), napi_enumerable));
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("metadata", metadata);
+    out.Set("tensors", tensor_list(info.Env(), file.tensors()));
     return Napi::Value(out);
   });
 }

@@ -42,6 +42,8 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
 
  private:
   Napi::Value vocab(const Napi::CallbackInfo&);
+  Napi::Value dtype(const Napi::CallbackInfo&);
+  Napi::Value bytes(const Napi::CallbackInfo&);
   Napi::Value parameters(const Napi::CallbackInfo&);
   Napi::Value save(const Napi::CallbackInfo&);
 };
@@ -84,5 +86,6 @@ Napi::Value clone_adapter(const Napi::CallbackInfo&);
 Napi::Value concatenate_adapters(const Napi::CallbackInfo&);
 Napi::Value create_trie(const Napi::CallbackInfo&);
 Napi::Value inspect_safetensors(const Napi::CallbackInfo&);
+Napi::Value inspect_gguf(const Napi::CallbackInfo&);
 
 }  // namespace reasonrec::binding

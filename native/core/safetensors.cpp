@@ -7,17 +7,13 @@
 // size.
 #include "core/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 
 #include "core/check.h"
+#include "core/mapped_file.h"
 
 namespace reasonrec {
 
@@ -28,45 +24,6 @@ namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // bytes
 constexpr size_t kMaxDimensions = 8;
-
-struct DTypeName {
-  const char* name;
-  DType dtype;
-  uint64_t bytes;
-};
-constexpr DTypeName kDTypes[] = {{"F32", DType::kF32, 4},   {"F16", DType::kF16, 2},
-                                 {"BF16", DType::kBF16, 2}, {"F64", DType::kF64, 8},
-                                 {"I64", DType::kI64, 8},   {"I32", DType::kI32, 4},
-                                 {"U8", DType::kU8, 1}};
-
-// A name from the file as it may appear in a one-line message.
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text.substr(0, 120)) out += uint8_t(c) < 0x20 || uint8_t(c) == 0x7f ? '?' : c;
-  return out;
-}
-
-bool valid_utf8(const std::string& s) {
-  for (size_t i = 0; i < s.size();) {
-    const uint8_t c = uint8_t(s[i]);
-    const int extra = c < 0x80                ? 0
-                      : c >= 0xC2 && c < 0xE0 ? 1
-                      : c >= 0xE0 && c < 0xF0 ? 2
-                      : c >= 0xF0 && c < 0xF5 ? 3
-                                              : -1;
-    if (extra < 0 || i + size_t(extra) >= s.size()) return false;
-    uint32_t code = extra == 0 ? c : c & (0x3Fu >> extra);
-    for (int k = 1; k <= extra; ++k) {
-      const uint8_t next = uint8_t(s[i + size_t(k)]);
-      if ((next & 0xC0) != 0x80) return false;
-      code = code << 6 | (next & 0x3F);
-    }
-    if (extra == 2 && (code < 0x800 || (code >= 0xD800 && code < 0xE000))) return false;
-    if (extra == 3 && (code < 0x10000 || code > 0x10FFFF)) return false;
-    i += size_t(extra) + 1;
-  }
-  return true;
-}
 
 void append_utf8(std::string& out, uint32_t code) {
   if (code < 0x80) {
@@ -82,7 +39,7 @@ void append_utf8(std::string& out, uint32_t code) {
 }
 
 struct Entry {
-  const DTypeName* dtype = nullptr;
+  DType dtype = DType::kF32;
   std::vector<int64_t> shape;
   uint64_t begin = 0, end = 0;  // bytes from the first tensor
 };
@@ -156,11 +113,12 @@ class HeaderParser {
       if (field == "dtype") {
         once(1);
         const std::string got = string();
-        for (const DTypeName& d : kDTypes)
-          if (got == d.name) e.dtype = &d;
-        if (!e.dtype)
+        int known = 0;
+        while (known <= int(DType::kU8) && got != facts(DType(known)).name) ++known;
+        if (known > int(DType::kU8))
           fail("tensor " + printable(name) + " has dtype " + printable(got) +
                ", which is not supported");
+        e.dtype = DType(known);
       } else if (field == "shape") {
         once(2);
         for (const uint64_t n : integers(kMaxDimensions)) e.shape.push_back(int64_t(n));
@@ -231,7 +189,7 @@ class HeaderParser {
         out += c;
       }
     }
-    if (!valid_utf8(out)) fail("a string is not valid UTF-8");
+    if (!valid_utf8(out.data(), out.size())) fail("a string is not valid UTF-8");
     return out;
   }
 
@@ -267,7 +225,7 @@ void check_extents(const HeaderParser& parser, const std::map<std::string, Entry
   std::vector<const std::pair<const std::string, Entry>*> order;
   for (const auto& item : entries) {
     const Entry& e = item.second;
-    uint64_t bytes = e.dtype->bytes;
+    uint64_t bytes = uint64_t(facts(e.dtype).bytes);
     for (const int64_t n : e.shape)
       if (__builtin_mul_overflow(bytes, uint64_t(n), &bytes))
         parser.fail("the shape of " + printable(item.first) + " overflows");
@@ -294,99 +252,32 @@ void check_extents(const HeaderParser& parser, const std::map<std::string, Entry
     parser.fail(std::to_string(data_bytes - at) + " bytes after the last tensor");
 }
 
-float half_to_float(uint16_t h) {
-  const uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3FF;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | fraction << 13);
-  if (exponent == 0) {
-    const float subnormal = float(fraction) * 0x1p-24f;
-    return sign ? -subnormal : subnormal;
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-// Tensors may lie at any byte of the file, so elements are copied out before they are looked at.
-template <class Stored, class Convert>
-void convert(float* out, const void* data, int64_t n, Convert to_float) {
-  const char* bytes = static_cast<const char*>(data);
-  for (int64_t i = 0; i < n; ++i) {
-    Stored value;
-    memcpy(&value, bytes + size_t(i) * sizeof value, sizeof value);
-    out[i] = to_float(value);
-  }
-}
-
 }  // namespace
 
-int64_t TensorView::elements() const {
-  int64_t n = 1;
-  for (const int64_t d : shape) n *= d;
-  return n;
-}
-
-void TensorView::to_float(float* out) const {
-  const int64_t n = elements();
-  switch (dtype) {
-    case DType::kF32:
-      return convert<float>(out, data, n, [](float v) { return v; });
-    case DType::kF16:
-      return convert<uint16_t>(out, data, n, half_to_float);
-    case DType::kBF16:
-      return convert<uint16_t>(out, data, n,
-                               [](uint16_t v) { return std::bit_cast<float>(uint32_t(v) << 16); });
-    case DType::kF64:
-      return convert<double>(out, data, n, [](double v) { return float(v); });
-    default:
-      throw Error("RR_BAD_DTYPE", "a tensor of whole numbers was read as weights",
-                  "F32, F16, BF16 or F64", "I64, I32 or U8",
-                  "store the weights in a floating-point format");
-  }
-}
-
 struct SafetensorsFile::Impl {
-  void* map = nullptr;
-  size_t size = 0;
+  MappedFile file;
   std::map<std::string, TensorView> tensors;
   std::map<std::string, std::string> metadata;
-  ~Impl() {
-    if (map) munmap(map, size);
-  }
+  explicit Impl(const std::string& path) : file(path, 8, "RR_BAD_SAFETENSORS") {}
 };
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_unique<Impl>()) {
-  const auto refuse = [&](const std::string& reason) {
-    throw Error("RR_BAD_SAFETENSORS", path + ": " + reason, "", "",
-                "download or export the file again");
-  };
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block us
-  if (fd < 0)
-    throw Error("RR_FILE_NOT_FOUND", path + " cannot be opened", "a readable file", strerror(errno),
-                "check the path");
-  struct stat info{};
-  const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  impl_->size = regular ? size_t(info.st_size) : 0;
-  void* map =
-      impl_->size >= 8 ? mmap(nullptr, impl_->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-  close(fd);
-  if (!regular) refuse("not a regular file");
-  if (impl_->size < 8) refuse("shorter than the 8 bytes of a header length");
-  if (map == MAP_FAILED) refuse("cannot be mapped into memory");
-  impl_->map = map;
-
-  const char* bytes = static_cast<const char*>(map);
+SafetensorsFile::SafetensorsFile(const std::string& path) : impl_(std::make_unique<Impl>(path)) {
+  const size_t size = impl_->file.size();
+  const char* bytes = impl_->file.bytes();
   uint64_t header = 0;
   memcpy(&header, bytes, 8);
-  if (header > kMaxHeader)
-    refuse("header of " + std::to_string(header) + " bytes, at most 100000000 are read");
-  if (header > impl_->size - 8)
-    refuse("header of " + std::to_string(header) + " bytes in a file of " +
-           std::to_string(impl_->size) + " (truncated?)");
+  const auto refuse = [&](const std::string& reason) {
+    throw Error("RR_BAD_SAFETENSORS", path + ": header of " + std::to_string(header) + reason, "",
+                "", "download or export the file again");
+  };
+  if (header > kMaxHeader) refuse(" bytes, at most 100000000 are read");
+  if (header > size - 8) refuse(" bytes in a file of " + std::to_string(size) + " (truncated?)");
   HeaderParser parser(path, bytes + 8, size_t(header));
   std::map<std::string, Entry> entries;
   parser.parse(entries, impl_->metadata);
-  check_extents(parser, entries, impl_->size - 8 - header);
+  check_extents(parser, entries, size - 8 - header);
   for (auto& [name, e] : entries)
-    impl_->tensors[name] =
-        TensorView{e.dtype->dtype, std::move(e.shape), bytes + 8 + header + e.begin};
+    impl_->tensors[name] = TensorView{e.dtype, std::move(e.shape), bytes + 8 + header + e.begin};
 }
 
 SafetensorsFile::~SafetensorsFile() = default;

@@ -9,17 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/tensor_view.h"
+
 namespace reasonrec {
-
-enum class DType { kF32, kF16, kBF16, kF64, kI64, kI32, kU8 };
-
-struct TensorView {
-  DType dtype;
-  std::vector<int64_t> shape;
-  const void* data = nullptr;
-  int64_t elements() const;
-  void to_float(float* out) const;  // F32, F16, BF16, F64; throws RR_BAD_DTYPE otherwise
-};
 
 class SafetensorsFile {
  public:

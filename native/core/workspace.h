@@ -1,6 +1,10 @@
 // Scratch memory that lives as long as a job's owner: named float buffers that only grow, so the
 // steady state allocates nothing. An allocation failure is a typed error, never an abort.
 #pragma once
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -13,22 +17,37 @@
 
 namespace reasonrec {
 
-// 64-byte aligned array of floats. Contents are zero after (re)allocation.
+// Aligned memory; large blocks ask the system for large pages, which are filled in a fraction of
+// the time and cost fewer address lookups in a product. Null where there is no memory.
+inline void* allocate_aligned(size_t bytes) {
+  constexpr size_t kLargePage = size_t(2) << 20;
+  const size_t alignment = bytes >= 4 * kLargePage ? kLargePage : 64;
+  const size_t whole = (bytes + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, whole);
+#ifdef __linux__
+  if (memory && alignment == kLargePage) madvise(memory, whole, MADV_HUGEPAGE);  // a wish, no more
+#endif
+  return memory;
+}
+
+// Aligned array of floats. Contents are zero after (re)allocation, or undefined on request.
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(int64_t n) { resize(n); }
-  // Keeps nothing when it grows. Shrinking keeps the memory.
-  void resize(int64_t n) {
+  // Keeps nothing when it grows. Shrinking keeps the memory. zero = false: the caller writes every
+  // element before it reads one.
+  void resize(int64_t n, bool zero = true) {
     if (n > capacity_) {
       const size_t bytes = (size_t(n) * sizeof(float) + 63) / 64 * 64;
-      data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+      data_.reset();  // first: a model that grows must not be there twice
+      data_.reset(static_cast<float*>(allocate_aligned(bytes)));
       if (!data_) {
         capacity_ = size_ = 0;
         throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed",
                     "", "", "lower the token budget or the number of live rows");
       }
-      std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
+      if (zero) std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
       capacity_ = n;
     }
     size_ = n;

@@ -3,8 +3,13 @@
 //   linear:  f_j / factor
 //   llama3:  wavelength 2 pi / f_j shorter than n0 / high stays, longer than n0 / low is divided by
 //            factor, between them the two are blended (n0 = original_max_position).
+//   yarn:    (Peng et al. 2023) pair j makes n0 f_j / 2 pi rotations within the original length.
+//            Pairs of at least beta_fast keep f_j, those of at most beta_slow get f_j / factor, and
+//            in between the two are blended linearly in j.
+//   divisors (GGUF): f_j / divisor_j, in place of the above.
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -61,6 +66,17 @@ void validate(const ModelConfig& c) {
   const RopeScaling& s = c.rope_scaling;
   if (s.kind != RopeScaling::Kind::kNone)
     require(s.factor >= 1, "rotary scaling factor", "1 or more", std::to_string(s.factor));
+  require(s.attention_factor > 0 && std::isfinite(s.attention_factor), "rotary attention factor",
+          "more than 0", std::to_string(s.attention_factor));
+  if (s.kind == RopeScaling::Kind::kYarn)
+    require(s.beta_fast > s.beta_slow && s.beta_slow > 0 && s.original_max_position > 0 &&
+                c.rope_theta > 1,
+            "yarn rotary scaling",
+            "0 < beta_slow < beta_fast, a positive original length, base > 1",
+            std::to_string(s.beta_slow) + ", " + std::to_string(s.beta_fast));
+  for (const float d : s.divisors)
+    require(d > 0 && std::isfinite(d), "divisor of a rotary frequency", "more than 0",
+            std::to_string(d));
   if (s.kind == RopeScaling::Kind::kLlama3)
     require(s.high_freq_factor > s.low_freq_factor && s.low_freq_factor > 0 &&
                 s.original_max_position > 0,
@@ -69,13 +85,45 @@ void validate(const ModelConfig& c) {
             std::to_string(s.low_freq_factor) + ", " + std::to_string(s.high_freq_factor));
 }
 
+namespace {
+
+// How much of the unscaled frequency pair j keeps, 1 to 0.
+double yarn_share(const ModelConfig& c, int j) {
+  const RopeScaling& s = c.rope_scaling;
+  const double d = c.head_dim;
+  // The pair that makes `rotations` within the original length, as a real number.
+  const auto pair_of = [&](double rotations) {
+    return d * std::log(double(s.original_max_position) / (rotations * 2 * std::numbers::pi)) /
+           (2 * std::log(c.rope_theta));
+  };
+  double low = pair_of(s.beta_fast), high = pair_of(s.beta_slow);
+  if (s.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, d - 1);
+  if (low == high) high += 0.001;
+  return 1 - std::clamp((j - low) / (high - low), 0.0, 1.0);
+}
+
+}  // namespace
+
 std::vector<double> rope_frequencies(const ModelConfig& c) {
   const RopeScaling& s = c.rope_scaling;
   const double n0 = double(s.original_max_position);
   std::vector<double> out;
   for (int j = 0; j < c.head_dim / 2; ++j) {
     double f = std::pow(c.rope_theta, -2.0 * j / c.head_dim);
+    if (!s.divisors.empty()) {
+      out.push_back(f / double(s.divisors.at(size_t(j))));
+      continue;
+    }
     if (s.kind == RopeScaling::Kind::kLinear) f /= s.factor;
+    if (s.kind == RopeScaling::Kind::kYarn) {
+      const double keep = yarn_share(c, j);
+      f = (1 - keep) * f / s.factor + keep * f;
+    }
     if (s.kind == RopeScaling::Kind::kLlama3) {
       const double wavelength = 2 * std::numbers::pi / f;
       if (wavelength > n0 / s.low_freq_factor) {

@@ -8,9 +8,13 @@
 namespace reasonrec {
 
 struct RopeScaling {
-  enum class Kind { kNone, kLinear, kLlama3 } kind = Kind::kNone;
+  enum class Kind { kNone, kLinear, kLlama3, kYarn } kind = Kind::kNone;
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   int64_t original_max_position = 8192;
+  double beta_fast = 32, beta_slow = 1;  // yarn: rotations within the original length
+  bool truncate = true;                  // yarn: the ramp's ends are whole pair numbers
+  double attention_factor = 1;           // cos and sin are multiplied by it
+  std::vector<float> divisors;           // (d / 2) of the frequencies, from a GGUF file; or empty
 };
 
 struct ModelConfig {

@@ -127,7 +127,7 @@ void decoder_backward(const Context& context, const Model& model, const AdapterS
                       const Batch& batch, Activations& saved, const float* dhidden,
                       const Gradients& gradients) {
   check_batch(model, adapters, batch);
-  check(model.head_backward().data, "RR_NOT_TRAINABLE", "the model has no transposed panels",
+  check(!model.head_backward().empty(), "RR_NOT_TRAINABLE", "the model has no transposed panels",
         "prepare_backward() before a backward");
   const ModelConfig& c = model.config();
   const Kernels& kernels = *context.kernels;

@@ -1,112 +1,27 @@
-// The base model's weights: where each tensor lives and how it is packed.
-//
-// Frozen, a linear exists only as panels (plus transposed panels where a backward runs); the
-// embedding table stays row-major because rows of it are read, and vectors (norms, biases) stay
-// flat. Trainable, all of it lives in one flat master and the panels are copies that refresh()
-// renews.
+// The base model's weights: where each tensor lives and how it is packed; see weights_impl.h.
 #include "model/weights.h"
 
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
-#include <map>
-#include <numbers>
 
+#include "core/bfloat16.h"
 #include "core/check.h"
-#include "core/philox.h"
 #include "core/safetensors.h"
+#include "model/weights_impl.h"
 
 namespace reasonrec {
 
 namespace {
-
 constexpr int64_t kMostRopePositions = 131072;
-
-// What an entry of the layout is to the decoder.
-enum class Role {
-  kEmbedding,
-  kLinear,
-  kBias,
-  kInputNorm,
-  kPostNorm,
-  kQNorm,
-  kKNorm,
-  kFinalNorm,
-  kHead
-};
-struct Slot {
-  Role role;
-  int64_t layer = 0;
-  Linear linear = kQ;
-};
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out;
-  for (const int64_t n : shape) out += (out.empty() ? "" : ", ") + std::to_string(n);
-  return "[" + out + "]";
-}
-
-bool is_vector(Role r) { return r != Role::kEmbedding && r != Role::kLinear && r != Role::kHead; }
-
-int64_t panel_floats(int panel, int64_t k, int64_t n) {
-  return (n + panel - 1) / panel * panel * k;
-}
-
-// w (out, in) row-major from panels of (in, out).
-void unpack(float* w, const Panels& panels, int panel, int64_t in, int64_t out) {
-  for (int64_t o = 0; o < out; ++o) {
-    const float* column = panels.data + o / panel * panels.panel_stride + o % panel;
-    for (int64_t i = 0; i < in; ++i) w[o * in + i] = column[i * panel];
-  }
-}
-
 }  // namespace
 
-struct Model::Impl {
-  ModelConfig config;
-  int panel;
-  ParameterLayout layout;
-  std::vector<Slot> slots;  // parallel to layout.entries
-  std::vector<LayerOffsets> offsets;
-  std::vector<LayerWeights> layers;
-  std::vector<Buffer> forward, backward;  // layers x kLinears, then the head
-  Panels head, head_backward;
-  Buffer embedding, vectors;  // empty once trainable: then both are in master
-  Buffer master;
-  const float* embedding_rows = nullptr;
-  const float* final_norm = nullptr;
-  Buffer cos, sin;
-  int64_t rope_positions = 0;
-  bool has_backward = false, trainable = false;
-
-  Impl(const Context& context, const ModelConfig& c) : config(c), panel(context.kernels->panel) {
-    validate(config);
-    layers.resize(size_t(config.layers));
-    offsets.resize(layers.size());
-    forward.resize(size_t(config.layers * kLinears + 1));
-    backward.resize(forward.size());
-    build_layout();
-    build_rope();
-  }
-
-  void build_layout();
-  void build_rope();
-  int64_t add(const std::string& name, int64_t rows, int64_t cols, Slot slot) {
-    slots.push_back(slot);
-    return layout.append(name, rows, cols, !is_vector(slot.role)).offset;
-  }
-  size_t index(const Slot& s) const {
-    return s.role == Role::kHead ? forward.size() - 1 : size_t(s.layer * kLinears + s.linear);
-  }
-  void allocate_vectors();
-  void point_vectors(const float* flat, bool compact);
-  void pack_forward(const Context&, const Slot&, const float* w, int64_t out, int64_t in);
-  void pack_backward(const Context&, const Slot&, const float* w, int64_t out, int64_t in);
-  void store(const Context&, size_t entry, const float* values);
-  void read(size_t entry, float* values) const;
-  template <class Fill>
-  void fill(const Context&, Fill values_of);
-};
+Model::Impl::Impl(const Context& context, const ModelConfig& c) : config(c) {
+  validate(config);
+  layers.resize(size_t(config.layers));
+  offsets.resize(layers.size());
+  build_layout();
+  build_rope(context);
+}
 
 void Model::Impl::build_layout() {
   const ModelConfig& c = config;
@@ -120,6 +35,8 @@ void Model::Impl::build_layout() {
       LinearWeight& w = layers[size_t(l)].linear[i];
       w.in = linear_in(c, linear);
       w.out = linear_out(c, linear);
+      forward.add(w.in, w.out);
+      backward.add(w.out, w.in);
       at.weight[i] = add(name + ".weight", w.out, w.in, {Role::kLinear, l, linear});
       const bool biased = i < kO ? c.qkv_bias : i == kO ? c.o_bias : c.mlp_bias;
       at.bias[i] = biased ? add(name + ".bias", 1, w.out, {Role::kBias, l, linear}) : -1;
@@ -134,31 +51,60 @@ void Model::Impl::build_layout() {
   }
   add("model.norm.weight", 1, c.hidden, {Role::kFinalNorm});
   if (!c.tied_head) add("lm_head.weight", c.vocab, c.hidden, {Role::kHead});
+  forward.add(c.hidden, c.vocab);
+  backward.add(c.vocab, c.hidden);
 }
 
-void Model::Impl::build_rope() {
+void Model::Impl::build_rope(const Context& context) {
   rope_positions = std::min(config.max_position, kMostRopePositions);
   const std::vector<double> frequencies = rope_frequencies(config);
-  const int64_t half = int64_t(frequencies.size());
-  cos.resize(rope_positions * half);
-  sin.resize(rope_positions * half);
-  for (int64_t p = 0; p < rope_positions; ++p)
-    for (int64_t j = 0; j < half; ++j) {
-      const double angle =
-          double(p) * frequencies[size_t(j)];  // rounded once, after the fp64 cosine
-      cos[p * half + j] = float(std::cos(angle));
-      sin[p * half + j] = float(std::sin(angle));
-    }
+  const double length = config.rope_scaling.attention_factor;
+  const int64_t half = int64_t(frequencies.size()), at_once = 256;
+  cos.resize(rope_positions * half, false);
+  sin.resize(rope_positions * half, false);
+  for_each_task(context, (rope_positions + at_once - 1) / at_once, [&](int64_t task, int) {
+    const int64_t end = std::min(rope_positions, (task + 1) * at_once);
+    for (int64_t p = task * at_once; p < end; ++p)
+      for (int64_t j = 0; j < half; ++j) {
+        const double angle = double(p) * frequencies[size_t(j)];
+        cos[p * half + j] = float(length * std::cos(angle));  // rounded once, after the fp64 cosine
+        sin[p * half + j] = float(length * std::sin(angle));
+      }
+  });
 }
 
-void Model::Impl::allocate_vectors() {
+void Model::Impl::allocate(const Context& context, WeightType wanted) {
+  type = wanted;
   int64_t floats = 0;
   for (size_t e = 0; e < slots.size(); ++e)
     if (is_vector(slots[e].role)) floats += layout.entries[e].size();
-  embedding.resize(config.vocab * config.hidden);
   vectors.resize(floats);
-  embedding_rows = embedding.data();
   point_vectors(vectors.data(), true);
+  forward.allocate(*context.kernels, type);
+  bind_panels();
+  if (config.tied_head) {
+    embedding = {nullptr, nullptr, head};
+    return;
+  }
+  const int64_t size = config.vocab * config.hidden;
+  const bool half = type == WeightType::kBF16;
+  rows.resize(half ? (size + 1) / 2 : size, false);
+  embedding = {};
+  if (half)
+    embedding.bf16 = reinterpret_cast<const uint16_t*>(rows.data());
+  else
+    embedding.data = rows.data();
+}
+
+void Model::Impl::bind_panels() {
+  for (int64_t l = 0; l < config.layers; ++l)
+    for (int i = 0; i < kLinears; ++i) {
+      LinearWeight& w = layers[size_t(l)].linear[i];
+      w.forward = forward.at(size_t(l * kLinears + i));
+      w.backward = backward.at(size_t(l * kLinears + i));
+    }
+  head = forward.at(size_t(config.layers * kLinears));
+  head_backward = backward.at(size_t(config.layers * kLinears));
 }
 
 // compact: flat holds the vectors alone, in layout order; otherwise the whole layout.
@@ -179,196 +125,64 @@ void Model::Impl::point_vectors(const float* flat, bool compact) {
   }
 }
 
-void Model::Impl::pack_forward(const Context& context, const Slot& s, const float* w, int64_t out,
-                               int64_t in) {
-  Buffer& buffer = forward[index(s)];
-  buffer.resize(panel_floats(panel, in, out));
-  context.kernels->pack(context, buffer.data(), w, in, out, 1, in);
-  (s.role == Role::kHead ? head : layers[size_t(s.layer)].linear[s.linear].forward) = {
-      buffer.data(), in * panel};
+const float* Model::Impl::vector_of(const Slot& s) const {
+  const LayerWeights& layer = layers[size_t(s.layer)];
+  switch (s.role) {
+    case Role::kBias:
+      return layer.linear[s.linear].bias;
+    case Role::kInputNorm:
+      return layer.input_norm;
+    case Role::kPostNorm:
+      return layer.post_norm;
+    case Role::kQNorm:
+      return layer.q_norm;
+    case Role::kKNorm:
+      return layer.k_norm;
+    default:
+      return final_norm;
+  }
 }
 
-void Model::Impl::pack_backward(const Context& context, const Slot& s, const float* w, int64_t out,
-                                int64_t in) {
-  Buffer& buffer = backward[index(s)];
-  buffer.resize(panel_floats(panel, out, in));
-  context.kernels->pack(context, buffer.data(), w, out, in, in, 1);
-  (s.role == Role::kHead ? head_backward : layers[size_t(s.layer)].linear[s.linear].backward) = {
-      buffer.data(), out * panel};
-}
-
-// Brings one tensor's row-major values to where the decoder reads them.
+// Brings one matrix's row-major values to where the decoder reads them; a vector is written in
+// place, and an untied table is either the master itself or written as rows.
 void Model::Impl::store(const Context& context, size_t entry, const float* values) {
   const Parameter& p = layout.entries[entry];
-  Slot s = slots[entry];
-  if (is_vector(s.role)) return;  // written in place
-  if (s.role == Role::kEmbedding) {
-    if (!config.tied_head) return;
-    s.role = Role::kHead;
+  if (packed(entry)) {
+    const size_t index = panel_index(slots[entry]);
+    forward.pack(context, index, values, 1, p.cols);
+    if (backward.allocated()) backward.pack(context, index, values, p.cols, 1);
+  } else if (slots[entry].role == Role::kEmbedding && !trainable) {
+    if (type == WeightType::kBF16)
+      std::transform(values, values + p.size(), reinterpret_cast<uint16_t*>(rows.data()),
+                     to_bfloat16);
+    else
+      std::copy(values, values + p.size(), rows.data());
   }
-  pack_forward(context, s, values, p.rows, p.cols);
-  if (has_backward) pack_backward(context, s, values, p.rows, p.cols);
 }
 
 // The row-major values of one tensor.
-void Model::Impl::read(size_t entry, float* values) const {
+void Model::Impl::read(const Context& context, size_t entry, float* values) const {
   const Parameter& p = layout.entries[entry];
-  const Slot& s = slots[entry];
-  const LayerWeights& layer = layers[size_t(s.layer)];
-  const float* from = nullptr;
-  switch (s.role) {
-    case Role::kLinear:
-      return unpack(values, layer.linear[s.linear].forward, panel, p.cols, p.rows);
-    case Role::kHead:
-      return unpack(values, head, panel, p.cols, p.rows);
-    case Role::kEmbedding:
-      from = embedding_rows;
-      break;
-    case Role::kBias:
-      from = layer.linear[s.linear].bias;
-      break;
-    case Role::kInputNorm:
-      from = layer.input_norm;
-      break;
-    case Role::kPostNorm:
-      from = layer.post_norm;
-      break;
-    case Role::kQNorm:
-      from = layer.q_norm;
-      break;
-    case Role::kKNorm:
-      from = layer.k_norm;
-      break;
-    case Role::kFinalNorm:
-      from = final_norm;
-      break;
+  if (packed(entry)) return forward.unpack(context, panel_index(slots[entry]), values);
+  if (slots[entry].role != Role::kEmbedding) {
+    const float* from = vector_of(slots[entry]);
+    std::copy(from, from + p.size(), values);
+  } else if (embedding.bf16) {
+    std::transform(embedding.bf16, embedding.bf16 + p.size(), values, from_bfloat16);
+  } else {
+    std::copy(embedding.data, embedding.data + p.size(), values);
   }
-  std::copy(from, from + p.size(), values);
-}
-
-// values_of(entry, out) writes a tensor's row-major values; every tensor of the layout is asked for
-// once.
-template <class Fill>
-void Model::Impl::fill(const Context& context, Fill values_of) {
-  allocate_vectors();
-  Buffer weight;
-  int64_t next = 0;  // in `vectors`
-  for (size_t e = 0; e < slots.size(); ++e) {
-    const Parameter& p = layout.entries[e];
-    float* to = nullptr;
-    if (is_vector(slots[e].role)) {
-      to = vectors.data() + next;
-      next += p.size();
-    } else if (slots[e].role == Role::kEmbedding) {
-      to = embedding.data();
-    } else {
-      weight.resize(p.size());
-      to = weight.data();
-    }
-    values_of(e, to);
-    store(context, e, to);
-  }
-}
-
-// ---- construction
-// ---------------------------------------------------------------------------------
-
-Model::Model() = default;
-Model::~Model() = default;
-
-namespace {
-
-// All tensors of the files by name.
-std::map<std::string, const TensorView*> gather(
-    const std::vector<std::unique_ptr<SafetensorsFile>>& files,
-    const std::vector<std::string>& paths) {
-  std::map<std::string, const TensorView*> out;
-  for (size_t f = 0; f < files.size(); ++f)
-    for (const auto& [name, view] : files[f]->tensors())
-      check(out.emplace(name, &view).second, "RR_UNEXPECTED_TENSOR",
-            name + " is stored in more than one weight file", "one", "again in " + paths[f],
-            "remove the file that does not belong to the model");
-  return out;
-}
-
-void check_finite(const float* values, const Parameter& p) {
-  int64_t bad = 0;
-  for (int64_t i = 0; i < p.size(); ++i) bad += !(std::fabs(values[i]) <= FLT_MAX);
-  check(bad == 0, "RR_NON_FINITE_WEIGHTS", p.name + " holds values that are not finite",
-        "finite weights", std::to_string(bad) + " NaN or infinite of " + std::to_string(p.size()),
-        "export or download the model again");
-}
-
-}  // namespace
-
-std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& config,
-                                   const std::vector<std::string>& files, const Job& job) {
-  std::unique_ptr<Model> model(new Model);
-  model->impl_ = std::make_unique<Impl>(context, config);
-  Impl& m = *model->impl_;
-  std::vector<std::unique_ptr<SafetensorsFile>> mapped;
-  for (const std::string& file : files) mapped.push_back(std::make_unique<SafetensorsFile>(file));
-  std::map<std::string, const TensorView*> tensors = gather(mapped, files);
-
-  std::vector<const TensorView*> views;
-  for (const Parameter& p : m.layout.entries) {
-    const std::vector<int64_t> shape =
-        p.decay ? std::vector<int64_t>{p.rows, p.cols} : std::vector<int64_t>{p.cols};
-    const auto found = tensors.find(p.name);
-    check(found != tensors.end(), "RR_MISSING_TENSOR", "the weight files do not hold " + p.name,
-          shape_text(shape), "nothing",
-          "a shard is missing, or config.json belongs to another model");
-    check(found->second->shape == shape, "RR_SHAPE_MISMATCH", "shape of " + p.name,
-          shape_text(shape), shape_text(found->second->shape),
-          "config.json belongs to another model");
-    views.push_back(found->second);
-    tensors.erase(found);
-  }
-  for (const auto& [name, view] : tensors) {
-    const bool harmless = name.find("rotary_emb.inv_freq") != std::string::npos ||
-                          (config.tied_head && name == "lm_head.weight");
-    check(harmless, "RR_UNEXPECTED_TENSOR",
-          "the weight files hold " + name + ", which a " + config.family + " decoder has not", "",
-          shape_text(view->shape),
-          "config.json belongs to another model, or its architecture is not supported");
-  }
-  job.total(int32_t(views.size()));
-  m.fill(context, [&](size_t entry, float* out) {
-    job.poll();
-    views[entry]->to_float(out);
-    check_finite(out, m.layout.entries[entry]);
-    job.advance(1);
-  });
-  return model;
-}
-
-std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config,
-                                     uint64_t seed, float deviation) {
-  std::unique_ptr<Model> model(new Model);
-  model->impl_ = std::make_unique<Impl>(context, config);
-  Impl& m = *model->impl_;
-  m.fill(context, [&](size_t entry, float* out) {
-    const int64_t n = m.layout.entries[entry].size();
-    if (is_vector(m.slots[entry].role)) {
-      std::fill_n(out, n, m.slots[entry].role == Role::kBias ? 0.0f : 1.0f);
-      return;
-    }
-    for (int64_t i = 0; i < n; i += 2) {  // Box-Muller: two normals from two uniforms
-      const double radius = std::sqrt(-2 * std::log(philox_uniform(seed, entry, uint64_t(i))));
-      const double angle = 2 * std::numbers::pi * philox_uniform(seed, entry, uint64_t(i) + 1);
-      out[i] = float(deviation * radius * std::cos(angle));
-      if (i + 1 < n) out[i + 1] = float(deviation * radius * std::sin(angle));
-    }
-  });
-  return model;
 }
 
 // ---- access
 // ---------------------------------------------------------------------------------------
 
+Model::Model() = default;
+Model::~Model() = default;
 const ModelConfig& Model::config() const { return impl_->config; }
+WeightType Model::type() const { return impl_->type; }
 const LayerWeights& Model::layer(int64_t l) const { return impl_->layers[size_t(l)]; }
-const float* Model::embedding() const { return impl_->embedding_rows; }
+const Table& Model::embedding() const { return impl_->embedding; }
 const float* Model::final_norm() const { return impl_->final_norm; }
 Panels Model::head() const { return impl_->head; }
 Panels Model::head_backward() const { return impl_->head_backward; }
@@ -382,42 +196,52 @@ float* Model::values() { return impl_->trainable ? impl_->master.data() : nullpt
 const char* Model::head_name() const {
   return impl_->config.tied_head ? "model.embed_tokens.weight" : "lm_head.weight";
 }
+int64_t Model::bytes() const {
+  const Impl& m = *impl_;
+  const int64_t floats =
+      m.rows.size() + m.vectors.size() + m.master.size() + m.cos.size() + m.sin.size();
+  return m.forward.bytes() + m.backward.bytes() + floats * int64_t(sizeof(float));
+}
 
 // ---- training
 // -------------------------------------------------------------------------------------
 
 void Model::prepare_backward(const Context& context) {
   Impl& m = *impl_;
-  if (m.has_backward) return;
+  if (m.backward.allocated()) return;
+  m.backward.allocate(*context.kernels, m.type);
+  m.bind_panels();
   Buffer weight;
   for (size_t e = 0; e < m.slots.size(); ++e) {
+    if (!m.packed(e)) continue;
     const Parameter& p = m.layout.entries[e];
-    Slot s = m.slots[e];
-    if (is_vector(s.role) || (s.role == Role::kEmbedding && !m.config.tied_head)) continue;
-    const float* w = m.embedding_rows;
-    if (s.role == Role::kEmbedding) {
-      s.role = Role::kHead;
-    } else {
-      weight.resize(p.size());
-      m.read(e, weight.data());
+    const float* w = m.trainable ? m.master.data() + p.offset : nullptr;
+    if (!w) {
+      weight.resize(p.size(), false);
+      m.read(context, e, weight.data());
       w = weight.data();
     }
-    m.pack_backward(context, s, w, p.rows, p.cols);
+    m.backward.pack(context, m.panel_index(m.slots[e]), w, p.cols, 1);
   }
-  m.has_backward = true;
 }
 
-void Model::make_trainable(const Context&) {
+void Model::make_trainable(const Context& context) {
   Impl& m = *impl_;
   if (m.trainable) return;
   m.master.resize(m.layout.total);
   for (size_t e = 0; e < m.slots.size(); ++e)
-    m.read(e, m.master.data() + m.layout.entries[e].offset);
-  m.embedding_rows = m.master.data() + m.layout.entries[0].offset;
+    m.read(context, e, m.master.data() + m.layout.entries[e].offset);
+  m.embedding = {m.master.data() + m.layout.entries[0].offset, nullptr, {}};
   m.point_vectors(m.master.data(), false);
-  m.embedding = Buffer();
+  m.rows = Buffer();
   m.vectors = Buffer();
   m.trainable = true;
+  if (m.type == WeightType::kF32) return;
+  m.type = WeightType::kF32;  // an update smaller than bf16's spacing must not vanish
+  m.forward.allocate(*context.kernels, m.type);
+  if (m.backward.allocated()) m.backward.allocate(*context.kernels, m.type);
+  m.bind_panels();
+  refresh(context);
 }
 
 void Model::refresh(const Context& context) {
@@ -428,13 +252,14 @@ void Model::refresh(const Context& context) {
     m.store(context, e, m.master.data() + m.layout.entries[e].offset);
 }
 
-void Model::save(const std::string& file) const {
+void Model::save(const Context& context, const std::string& file) const {
   const Impl& m = *impl_;
   Buffer copy;
   const float* flat = m.master.data();
   if (!m.trainable) {
-    copy.resize(m.layout.total);
-    for (size_t e = 0; e < m.slots.size(); ++e) m.read(e, copy.data() + m.layout.entries[e].offset);
+    copy.resize(m.layout.total, false);
+    for (size_t e = 0; e < m.slots.size(); ++e)
+      m.read(context, e, copy.data() + m.layout.entries[e].offset);
     flat = copy.data();
   }
   std::vector<TensorToWrite> tensors;

@@ -1,6 +1,6 @@
-// The base model's weights, packed for the kernels. Stored fp32, bf16 or fp16 in safetensors files
-// (mapped, not read); held as fp32 panels. Both packings of a weight exist only where a backward
-// runs.
+// The base model's weights, packed for the kernels. Stored in safetensors files (fp32, bf16, fp16)
+// or a GGUF file (those and ten block formats), mapped, not read; held as panels of fp32 or bf16.
+// Both packings of a weight exist only where a backward runs.
 #pragma once
 #include <memory>
 #include <string>
@@ -10,6 +10,7 @@
 #include "core/job.h"
 #include "core/workspace.h"
 #include "model/config.h"
+#include "model/panel_store.h"
 #include "model/parameters.h"
 #include "ops/linear_lora.h"
 
@@ -29,23 +30,27 @@ struct LayerOffsets {
 
 class Model {
  public:
-  // files: every safetensors file of the folder. Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH,
-  // RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_NON_FINITE_WEIGHTS with the tensor named.
-  // The job counts tensors.
+  // files: every safetensors file of the folder, or one GGUF file. Throws RR_MISSING_TENSOR,
+  // RR_SHAPE_MISMATCH, RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_BAD_GGUF,
+  // RR_UNSUPPORTED_QUANTISATION, RR_NON_FINITE_WEIGHTS with the tensor named. The job counts
+  // tensors.
   static std::unique_ptr<Model> load(const Context&, const ModelConfig&,
-                                     const std::vector<std::string>& files, const Job& = {});
+                                     const std::vector<std::string>& files,
+                                     WeightType = WeightType::kAuto, const Job& = {});
   // Random weights (normal, sd `deviation`; norms 1, biases 0) by Philox: tests, benches,
   // pre-training from scratch.
   static std::unique_ptr<Model> random(const Context&, const ModelConfig&, uint64_t seed,
-                                       float deviation);
+                                       float deviation, WeightType = WeightType::kF32);
   ~Model();
 
   const ModelConfig& config() const;
+  WeightType type() const;  // kF32 or kBF16
+  int64_t bytes() const;    // held for weights, master and rotary tables
   const LayerWeights& layer(int64_t l) const;
-  const float* embedding() const;   // (V, H)
+  const Table& embedding() const;   // (V, H)
   const float* final_norm() const;  // (H)
   Panels head() const;              // (H, V)
-  Panels head_backward() const;     // (V, H); data null until prepare_backward()
+  Panels head_backward() const;     // (V, H); empty until prepare_backward()
   const float* rope_cos() const;    // (rope_positions, d / 2)
   const float* rope_sin() const;
   int64_t rope_positions() const;  // max_position, at most 131072
@@ -53,7 +58,7 @@ class Model {
   void prepare_backward(const Context&);  // packs the transposed panels once
 
   // Full-parameter mode: one flat master of every weight under its checkpoint name (a tied head is
-  // one parameter, model.embed_tokens.weight). Decay on 2-D weights only.
+  // one parameter, model.embed_tokens.weight). Decay on 2-D weights only. Panels become fp32.
   void make_trainable(const Context&);  // idempotent; builds the master from the packed weights
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always
@@ -61,8 +66,8 @@ class Model {
   const char* head_name() const;  // the parameter that head_backward's dhead belongs to
   float* values();                // null unless trainable
   void refresh(const Context&);   // packs everything from the master
-  void save(
-      const std::string& file) const;  // safetensors fp32 from the master or the packed weights
+  // safetensors fp32 from the master or the packed weights
+  void save(const Context&, const std::string& file) const;
 
  private:
   Model();

@@ -6,7 +6,7 @@
 
 namespace reasonrec {
 
-inline void embedding_forward(const Context& ctx, float* y, const int32_t* ids, const float* table,
+inline void embedding_forward(const Context& ctx, float* y, const int32_t* ids, const Table& table,
                               int64_t t, int64_t h) {
   ctx.kernels->embedding_forward(ctx, y, ids, table, t, h);
 }

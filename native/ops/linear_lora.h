@@ -18,7 +18,7 @@ namespace reasonrec {
 struct LinearWeight {
   int64_t in = 0, out = 0;
   Panels forward;               // (in, out)
-  Panels backward;              // (out, in); data null until prepare_backward()
+  Panels backward;              // (out, in); empty until prepare_backward()
   const float* bias = nullptr;  // (out) or null
 };
 

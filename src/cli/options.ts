@@ -65,7 +65,7 @@ export function runOptions<T>(parser: Argv<T>) {
     .option('model', {
       type: 'string',
       requiresArg: true,
-      describe: 'Hugging Face model folder, or ORG/NAME of the cache',
+      describe: 'Hugging Face model folder, a GGUF file, or ORG/NAME of the cache',
     })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
 }

@@ -26,9 +26,10 @@ export {
   type OwnEdge,
   queryColumns,
 } from './graph.js'
+export { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
 export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
-export { Model, readModelConfig, weightFiles } from './model.js'
+export { Model, type ModelOptions, modelTensors, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
 export { type ExpectedTensor, expectedTensors, isHarmless } from './model-tensors.js'
 export { linearNames } from './module-patterns.js'
@@ -40,6 +41,8 @@ export type {
   NativeModelConfig,
   NativeParameter,
   NativeSequenceLogprobs,
+  NativeTensorFacts,
+  NativeWeightType,
 } from './native.js'
 export { peftConfig, readAdapterConfig } from './peft-config.js'
 export {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { addonIsFresh, addonPath } from './build-addon.mjs'
 import { ReasonrecError } from './errors.js'
 import { callNative, runJob } from './job.js'
-import type { NativeAddon } from './native.js'
+import type { NativeAddon, NativeTensorFacts } from './native.js'
 
 let loaded: NativeAddon | undefined
 
@@ -60,6 +60,6 @@ export function philox(seed: bigint, stream: bigint, first: bigint, count: numbe
 }
 
 /** Names, dtypes and shapes of a safetensors file. @throws RR_FILE_NOT_FOUND, RR_BAD_SAFETENSORS */
-export function inspectSafetensors(file: string): { name: string; dtype: string; shape: number[] }[] {
+export function inspectSafetensors(file: string): NativeTensorFacts[] {
   return callNative(() => loadAddon().inspectSafetensors(file))
 }

@@ -2,7 +2,7 @@
  * config.json of a Hugging Face folder -> NativeModelConfig. Families: Llama, Mistral, Qwen2/2.5, Qwen3.
  * Both ways of writing RoPE are read: `rope_parameters` (transformers 5) and `rope_theta` + `rope_scaling`.
  * What the engine would compute wrongly is refused by name, never ignored: other RoPE types, quantised
- * weights, other activations, sliding windows.
+ * weights, other activations, sliding windows of some layers only.
  */
 
 import { z } from 'zod'
@@ -27,6 +27,12 @@ const ropeSchema = z.looseObject({
   low_freq_factor: positive.nullish(),
   high_freq_factor: positive.nullish(),
   original_max_position_embeddings: count.nullish(),
+  beta_fast: positive.nullish(),
+  beta_slow: positive.nullish(),
+  attention_factor: positive.nullish(),
+  mscale: positive.nullish(),
+  mscale_all_dim: positive.nullish(),
+  truncate: z.boolean().nullish(),
   partial_rotary_factor: z.number().nullish(),
 })
 
@@ -203,15 +209,42 @@ function readRope(
           originalMaxPosition: required('original_max_position_embeddings'),
         },
       }
+    case 'yarn': {
+      const factor = required('factor')
+      return {
+        theta,
+        scaling: {
+          kind: 'yarn',
+          factor,
+          originalMaxPosition: rope.original_max_position_embeddings ?? config.max_position_embeddings,
+          betaFast: rope.beta_fast ?? 32,
+          betaSlow: rope.beta_slow ?? 1,
+          truncate: rope.truncate ?? true,
+          attentionFactor: rope.attention_factor ?? yarnAttentionFactor(factor, rope),
+        },
+      }
+    }
     default:
       throw new ReasonrecError(
         'RR_UNSUPPORTED_ROPE',
         `${source} scales rotary positions in a way the engine does not have`,
         {
-          expected: 'rope type default, linear or llama3',
+          expected: 'rope type default, linear, llama3 or yarn',
           got: kind,
           remedy: 'choose a model without it, or remove the scaling if you stay within the original context',
         },
       )
   }
+}
+
+/** 0.1 m ln(factor) + 1 (Peng et al. 2023); with both mscale values the ratio of the two. */
+export function yarnAttentionFactor(
+  factor: number,
+  scale: {
+    readonly mscale?: number | null | undefined
+    readonly mscale_all_dim?: number | null | undefined
+  } = {},
+): number {
+  const of = (mscale: number) => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1)
+  return scale.mscale && scale.mscale_all_dim ? of(scale.mscale) / of(scale.mscale_all_dim) : of(1)
 }

@@ -1,5 +1,6 @@
 /**
- * A base model: a Hugging Face folder (config.json, safetensors in one file or sharded) opened read-only.
+ * A base model, opened read-only: a Hugging Face folder (config.json, safetensors in one file or sharded), or a
+ * GGUF file wherever a folder may stand.
  * Weights are mapped and packed once; adapters and trainers keep the model alive.
  * Only safetensors is read: pickle files run code when opened and are refused.
  */
@@ -8,17 +9,25 @@ import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'no
 import path from 'node:path'
 import { z } from 'zod'
 import { ReasonrecError } from './errors.js'
+import { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
 import { type JobOptions, runJob } from './job.js'
-import { loadAddon } from './load.js'
+import { inspectSafetensors, loadAddon } from './load.js'
 import { parseModelConfig } from './model-config.js'
-import type { NativeModel, NativeModelConfig } from './native.js'
+import type { NativeModel, NativeModelConfig, NativeTensorFacts, NativeWeightType } from './native.js'
+
+export interface ModelOptions extends JobOptions {
+  /** How weight matrices are held; auto (the default): bf16 where the files store them so, else fp32. */
+  readonly dtype?: NativeWeightType | undefined
+}
 
 export class Model {
-  /** The folder it was opened from; null for random weights. */
+  /** The folder or GGUF file it was opened from; null for random weights. */
   readonly dir: string | null
   readonly config: NativeModelConfig
   /** Number of weights. */
   readonly parameters: number
+  /** How the weight matrices are held. */
+  readonly dtype: 'fp32' | 'bf16'
   /** The addon's object, for this folder's other files. */
   readonly native: NativeModel
 
@@ -27,6 +36,7 @@ export class Model {
     this.config = config
     this.native = native
     this.parameters = native.parameters
+    this.dtype = native.dtype
   }
 
   /** Rows of the embedding; token ids are in [0, vocab). */
@@ -35,21 +45,27 @@ export class Model {
   }
 
   /**
-   * Opens a model folder. Progress counts tensors.
+   * Opens a model folder or a GGUF file. Progress counts tensors.
    * @throws RR_MODEL_NOT_FOUND, RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP, what
-   *   parseModelConfig throws, and RR_BAD_SAFETENSORS, RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR,
-   *   RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS, RR_OUT_OF_MEMORY, RR_CANCELLED
+   *   parseModelConfig or ggufModelConfig throws, and RR_BAD_SAFETENSORS, RR_BAD_GGUF, RR_MISSING_TENSOR,
+   *   RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS, RR_OUT_OF_MEMORY, RR_CANCELLED
    */
-  static async open(dir: string, options?: JobOptions): Promise<Model> {
+  static async open(dir: string, options?: ModelOptions): Promise<Model> {
     const config = readModelConfig(dir)
     const files = weightFiles(dir)
-    const native = await runJob(options, (control) => loadAddon().loadModel(config, files, control))
+    const dtype = options?.dtype ?? 'auto'
+    const native = await runJob(options, (control) => loadAddon().loadModel(config, files, dtype, control))
     return new Model(path.resolve(dir), config, native)
   }
 
   /** Random weights, normal with standard deviation `deviation` (norms 1, biases 0): tests, training from scratch. */
-  static async random(config: NativeModelConfig, seed: bigint, deviation: number): Promise<Model> {
-    const native = await runJob(undefined, () => loadAddon().randomModel(config, seed, deviation))
+  static async random(
+    config: NativeModelConfig,
+    seed: bigint,
+    deviation: number,
+    dtype: NativeWeightType = 'fp32',
+  ): Promise<Model> {
+    const native = await runJob(undefined, () => loadAddon().randomModel(config, seed, deviation, dtype))
     return new Model(null, config, native)
   }
 
@@ -59,15 +75,35 @@ export class Model {
   }
 }
 
-/** config.json of a model folder. @throws RR_MODEL_NOT_FOUND, RR_MODEL_FILE_MISSING, parseModelConfig's */
+/**
+ * config.json of a model folder, or the metadata of a GGUF file.
+ * @throws RR_MODEL_NOT_FOUND, RR_MODEL_FILE_MISSING, parseModelConfig's, ggufModelConfig's
+ */
 export function readModelConfig(dir: string): NativeModelConfig {
+  if (isGgufPath(dir)) return ggufModelConfig(dir)
   requireFolder(dir)
   const file = path.join(dir, 'config.json')
-  return parseModelConfig(readJson(file, 'a model folder holds config.json and safetensors weights'), file)
+  const gguf = readdirSync(dir).find(isGgufPath)
+  const remedy = gguf
+    ? `give the file itself: ${path.join(dir, gguf)}`
+    : 'a model folder holds config.json and safetensors weights'
+  return parseModelConfig(readJson(file, remedy), file)
 }
 
-/** The safetensors files of a model folder, absolute. @throws RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP */
+/**
+ * Names, dtypes and shapes of a model's tensors; a GGUF file's under their names there.
+ * @throws weightFiles', RR_BAD_SAFETENSORS, RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION
+ */
+export function modelTensors(dir: string): NativeTensorFacts[] {
+  return isGgufPath(dir) ? readGguf(dir).tensors : weightFiles(dir).flatMap(inspectSafetensors)
+}
+
+/**
+ * The weight files of a model, absolute: the safetensors of its folder, or the GGUF file itself.
+ * @throws RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP
+ */
 export function weightFiles(dir: string): string[] {
+  if (isGgufPath(dir)) return [path.resolve(dir)]
   requireFolder(dir)
   const names = readdirSync(dir).sort()
   if (names.includes('model.safetensors')) return [regularFile(dir, 'model.safetensors')]
@@ -85,10 +121,11 @@ export function weightFiles(dir: string): string[] {
       },
     )
   }
+  const gguf = names.find(isGgufPath)
   throw new ReasonrecError('RR_MODEL_FILE_MISSING', `${dir} holds no model weights`, {
     expected: 'model.safetensors, or shards with model.safetensors.index.json',
     got: names.filter((name) => name.endsWith('.safetensors')).join(', ') || 'no safetensors file',
-    remedy: 'download the whole model folder',
+    remedy: gguf ? `give the file itself: ${path.join(dir, gguf)}` : 'download the whole model folder',
   })
 }
 
@@ -150,7 +187,7 @@ function regularFile(dir: string, name: string): string {
 function requireFolder(dir: string): void {
   if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return
   throw new ReasonrecError('RR_MODEL_NOT_FOUND', `${dir} is not a folder`, {
-    expected: 'a model folder with config.json and safetensors weights',
+    expected: 'a model folder with config.json and safetensors weights, or a GGUF file',
     remedy: 'check the path',
   })
 }

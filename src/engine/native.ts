@@ -33,6 +33,17 @@ export interface NativeModelConfig {
         readonly highFreqFactor: number
         readonly originalMaxPosition: number
       }
+    | {
+        readonly kind: 'yarn'
+        readonly factor: number
+        readonly originalMaxPosition: number
+        readonly betaFast: number
+        readonly betaSlow: number
+        /** The ramp's ends are rounded to whole pairs. */
+        readonly truncate: boolean
+        /** cos and sin are multiplied by it. */
+        readonly attentionFactor: number
+      }
   readonly tiedHead: boolean
   readonly qkvBias: boolean
   readonly oBias: boolean
@@ -67,8 +78,28 @@ export interface NativeParameter {
   readonly decay: boolean
 }
 
+/** How weight matrices are held; auto: bf16 where the files store every matrix so, else fp32. */
+export type NativeWeightType = 'auto' | 'fp32' | 'bf16'
+
+/** A tensor of a file; shape slowest first. */
+export interface NativeTensorFacts {
+  readonly name: string
+  /** F32, F16, BF16, F64, I64, I32, U8, or a block format of GGUF such as Q4_K. */
+  readonly dtype: string
+  readonly shape: number[]
+}
+
+export interface NativeGguf {
+  /** Texts, numbers and bools; arrays of texts; arrays of numbers as Float64Array. */
+  readonly metadata: Readonly<Record<string, string | number | boolean | string[] | Float64Array>>
+  readonly tensors: NativeTensorFacts[]
+}
+
 export interface NativeModel {
   readonly vocab: number
+  readonly dtype: 'fp32' | 'bf16'
+  /** Held for weights and rotary tables. */
+  readonly bytes: number
   readonly parameters: number
   save(file: string): Promise<void>
 }
@@ -317,8 +348,19 @@ export interface NativeAddon {
   }
   /** Threads of the one pool that all jobs share, from the next job on. */
   setThreads(threads: number): Promise<void>
-  loadModel(config: NativeModelConfig, files: readonly string[], control: Control): Promise<NativeModel>
-  randomModel(config: NativeModelConfig, seed: bigint, deviation: number): Promise<NativeModel>
+  /** files: all safetensors of a folder, or one GGUF file. */
+  loadModel(
+    config: NativeModelConfig,
+    files: readonly string[],
+    dtype: NativeWeightType,
+    control: Control,
+  ): Promise<NativeModel>
+  randomModel(
+    config: NativeModelConfig,
+    seed: bigint,
+    deviation: number,
+    dtype: NativeWeightType,
+  ): Promise<NativeModel>
   createAdapter(model: NativeModel, config: NativeLoraConfig, seed: bigint): Promise<NativeAdapter>
   /** Tensors by PEFT name from safetensors; throws RR_MISSING_TENSOR, RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH. */
   loadAdapter(model: NativeModel, config: NativeLoraConfig, file: string): Promise<NativeAdapter>
@@ -376,7 +418,6 @@ export interface NativeAddon {
   /** Uniforms in (0, 1) of Philox4x32-10 for indices [first, first + count). */
   philox(seed: bigint, stream: bigint, first: bigint, count: number): Float64Array
   /** Tensor names, dtypes and shapes of a safetensors file. */
-  inspectSafetensors(file: string): { name: string; dtype: string; shape: number[] }[]
   /** On the calling thread: some 0.2 s for a million edges. */
   createGraph(users: number, items: number, edges: NativeEdges): NativeGraph
   sampleChains(
@@ -393,4 +434,10 @@ export interface NativeAddon {
     queries: NativeChainQueries,
     sharedClock: boolean,
   ): { readonly users: Int32Array; readonly shared: Int32Array }
+  inspectSafetensors(file: string): NativeTensorFacts[]
+  /**
+   * Metadata and tensors of a GGUF file, strictly checked; lists of metadata only where asked for. Throws
+   * RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION.
+   */
+  inspectGguf(file: string, lists: boolean): NativeGguf
 }

@@ -8,14 +8,7 @@ import type { LoadedConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
 import { loadDataset } from '../data/load.js'
 import type { Dataset } from '../data/types.js'
-import {
-  engineInfo,
-  inspectSafetensors,
-  Model,
-  ReasonrecError,
-  setThreads,
-  weightFiles,
-} from '../engine/index.js'
+import { engineInfo, Model, modelTensors, ReasonrecError, setThreads } from '../engine/index.js'
 import type { PhaseContext } from '../phases/context.js'
 import { checkpointBytes, requireFreeSpace, runBytes } from '../phases/disk-space.js'
 import { Encoding } from '../phases/encoding.js'
@@ -86,7 +79,7 @@ export async function openModel(
   const dir = named === embedded ? embeddedModelFolder() : named
   requireMemory(config, dir)
   await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
-  const base = await Model.open(dir, { signal })
+  const base = await Model.open(dir, { signal, dtype: config.model.dtype })
   const tokenizer = await Tokenizer.open(dir)
   tokenizer.checkVocabulary(base.vocab)
   return { base, tokenizer }
@@ -113,16 +106,21 @@ export async function openDataset(config: Config): Promise<Dataset> {
 }
 
 /**
- * Bytes held per weight: fp32, packed once for forward and once for backward; full-parameter training adds a
- * second model with values, gradients and two moments.
+ * Weights are packed once for forward and once for backward. Full-parameter training adds, per weight, a second
+ * model in fp32 with values, gradients and two moments.
  */
-const bytesPerWeight = { lora: 8, full: 32 } as const
+const bytesOfFullTraining = 24
 
 /** A lower bound, known before anything is loaded; activations and caches come on top. */
 function requireMemory(config: Config, dir: string): void {
-  const shapes = weightFiles(dir).flatMap((file) => inspectSafetensors(file).map(({ shape }) => shape))
-  const weights = shapes.reduce((sum, shape) => sum + shape.reduce((size, extent) => size * extent, 1), 0)
-  const needed = (weights * bytesPerWeight[config.sft.adapter]) / 2 ** 30
+  const tensors = modelTensors(dir)
+  const sizeOf = (shape: readonly number[]) => shape.reduce((size, extent) => size * extent, 1)
+  const weights = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+  const stored = tensors.filter(({ shape }) => shape.length === 2).every(({ dtype }) => dtype === 'BF16')
+  const { dtype } = config.model
+  const half = dtype === 'bf16' || (dtype === 'auto' && stored)
+  const perWeight = 2 * (half ? 2 : 4) + (config.sft.adapter === 'full' ? bytesOfFullTraining : 0)
+  const needed = (weights * perWeight) / 2 ** 30
   const allowed = config.model.max_memory ?? totalmem() / 2 ** 30
   if (needed <= allowed) return
   throw new ReasonrecError('RR_PLAN_MEMORY', `the weights of ${dir} do not fit`, {

@@ -6,7 +6,7 @@
 
 import { copyFileSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Adapter, Model } from '../engine/index.js'
+import { Adapter, isGgufPath, Model, ReasonrecError } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
 import { type BatchPlan, type Example, imitationPlan } from './examples.js'
 import { cosineRate } from './learning-rate.js'
@@ -20,7 +20,7 @@ export async function imitate(context: PhaseContext): Promise<void> {
   if (run.isDone('imitate')) return
   const { plan, examples, direct, overlong } = imitationPlan(context)
   const full = config.sft.adapter === 'full'
-  const model = full ? await Model.open(context.base.dir ?? '', { signal: context.signal }) : context.base
+  const model = full ? await trainableModel(context) : context.base
   const training = await Training.start(context, {
     phase: 'imitate',
     model,
@@ -39,6 +39,17 @@ export async function imitate(context: PhaseContext): Promise<void> {
   })
   progress.end()
   run.finish('imitate')
+}
+
+/** A second copy of the base, whose weights will change. Its folder's texts go with them, so it must have one. */
+async function trainableModel(context: PhaseContext): Promise<Model> {
+  const base = context.base.dir ?? ''
+  if (!isGgufPath(base)) return Model.open(base, { signal: context.signal, dtype: 'fp32' })
+  throw new ReasonrecError('RR_CONFIG_MODEL', 'the weights of a GGUF file cannot be trained themselves', {
+    expected: 'a Hugging Face folder for sft.adapter full',
+    got: base,
+    remedy: 'train an adapter (sft.adapter: lora), or take the safetensors of the model',
+  })
 }
 
 async function imitateStep(

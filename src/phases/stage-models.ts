@@ -37,7 +37,11 @@ export async function imitatedStage(
 ): Promise<StageModel & { readonly adapter: Adapter | null }> {
   const full = context.run.file(imitatedModelFolder)
   if (existsSync(full))
-    return { model: await Model.open(full, { signal: context.signal }), adapters: {}, adapter: null }
+    return {
+      model: await Model.open(full, { signal: context.signal, dtype: context.config.model.dtype }),
+      adapters: {},
+      adapter: null,
+    }
   const folder = context.run.file(referenceFolder)
   const adapter = await Adapter.load(context.base, folder)
   return { model: context.base, adapters: { trained: adapter }, adapter }

@@ -8,8 +8,10 @@
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
+import { isGgufPath } from '../engine/gguf.js'
+import { ggufTokenizerFiles } from './gguf-tokenizer.js'
 
 export interface AddedTokenJson {
   readonly id: number
@@ -37,7 +39,20 @@ export interface TokenizerFiles {
 
 const namedTokens = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const
 
-export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
+/** The tokenizer of a model folder; of a GGUF file: its own where its kind is known, else the one beside it. */
+export async function readTokenizerFiles(model: string): Promise<TokenizerFiles> {
+  if (!isGgufPath(model)) return readTokenizerFolder(model)
+  const own = ggufTokenizerFiles(model)
+  if (!('unknown' in own)) return { ...own, json: checked(model, own.json) }
+  if (existsSync(join(dirname(model), 'tokenizer.json'))) return readTokenizerFolder(dirname(model))
+  throw new ReasonrecError('RR_TOKENIZER_MISSING', `${model} holds no tokenizer that is known here`, {
+    expected: 'a llama vocabulary, or gpt2 with the word rule gpt-2, llama-bpe, qwen2 or smollm',
+    got: own.unknown,
+    remedy: "put the model's tokenizer.json (and tokenizer_config.json) beside the file",
+  })
+}
+
+async function readTokenizerFolder(dir: string): Promise<TokenizerFiles> {
   const path = join(dir, 'tokenizer.json')
   if (!existsSync(path)) throw missing(dir)
   const json = checked(path, parsed(path, await readFile(path, 'utf8')))

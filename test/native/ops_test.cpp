@@ -180,7 +180,7 @@ RR_TEST("embedding: rows, and a scatter-add in the order of the rows") {
     std::vector<int32_t> ids;
     for (int64_t i = 0; i < t; ++i) ids.push_back(int32_t(random.integer(v)));
     auto y = nans(t * h);
-    embedding_forward(ctx, y.data(), ids.data(), table.data(), t, h);
+    embedding_forward(ctx, y.data(), ids.data(), Table{table.data(), nullptr, {}}, t, h);
     std::vector<double> want(size_t(t * h));
     reference::embedding(want.data(), ids.data(), to_double(table).data(), t, h);
     expect_close(y.data(), want.data(), t * h, 0, 1e-30, "rows are copied");

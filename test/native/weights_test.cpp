@@ -59,10 +59,10 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
     const Pass want = pass_of(context, *model, example);
 
     auto sharded = Model::load(context, family.config, {folder / "3", folder / "1", folder / "2"});
-    expect(!sharded->trainable() && sharded->values() == nullptr && !sharded->head_backward().data,
+    expect(!sharded->trainable() && sharded->values() == nullptr && sharded->head_backward().empty(),
            "loads frozen, forward only");
-    sharded->save(folder / "frozen");  // from panels
-    model->save(folder / "master");
+    sharded->save(context, folder / "frozen");  // from panels
+    model->save(context, folder / "master");
     auto from_panels = Model::load(context, family.config, {folder / "frozen"});
     auto from_master = Model::load(context, family.config, {folder / "master"});
     for (const auto& loaded : {&sharded, &from_panels, &from_master}) {

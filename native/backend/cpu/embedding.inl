@@ -1,10 +1,31 @@
 // y[t] = table[ids[t]]; backward adds dy's rows to the table's gradient, ascending t for every id:
 // threads take columns, so the order needs no locks and no atomics.
-static void embedding_forward(const Context& ctx, float* y, const int32_t* ids, const float* table,
+static inline float widen_bf16(uint16_t x) {
+  const uint32_t bits = uint32_t(x) << 16;
+  float out;
+  __builtin_memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
+static void embedding_row(float* y, const Table& table, int64_t id, int64_t h) {
+  const int64_t column = id % kPanel;
+  const Panels panel = table.columns.shifted(id / kPanel * table.columns.panel_stride);
+  if (table.data) {
+    __builtin_memcpy(y, table.data + id * h, size_t(h) * sizeof(float));
+  } else if (table.bf16) {
+    for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(table.bf16[id * h + j]);
+  } else if (panel.data) {
+    for (int64_t j = 0; j < h; ++j) y[j] = panel.data[j * kPanel + column];
+  } else {
+    const int64_t at = column < kLanes ? 2 * column : 2 * (column - kLanes) + 1;
+    for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(panel.bf16[j * kPanel + at]);
+  }
+}
+
+static void embedding_forward(const Context& ctx, float* y, const int32_t* ids, const Table& table,
                               int64_t t, int64_t h) {
   split(ctx, t, h, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      __builtin_memcpy(y + row * h, table + int64_t(ids[row]) * h, size_t(h) * sizeof(float));
+    for (int64_t row = begin; row < end; ++row) embedding_row(y + row * h, table, ids[row], h);
   });
 }
 

@@ -7,11 +7,24 @@
 constexpr int kPanel = 2 * kLanes;
 constexpr int64_t kDepth = 512;  // K per block: a panel's block stays in L2
 
+// The two vectors of a panel's row; bf16 becomes fp32 by moving its bits up.
+using Words = uint32_t __attribute__((vector_size(sizeof(Vec))));
+static inline void load_row(Vec& low, Vec& high, const float* p) {
+  low = load(p);
+  high = load(p + kLanes);
+}
+static inline void load_row(Vec& low, Vec& high, const uint16_t* p) {
+  Words words;
+  __builtin_memcpy(&words, p, sizeof words);
+  low = (Vec)(words << 16);
+  high = (Vec)(words & 0xffff0000u);
+}
+
 // R rows, P panels at once (P > 1 hides the fma latency where R is small).
 // kColumns: A[i][k] = a[k * lda + i] instead of a[i * lda + k]. `last`: valid columns of the last
-// panel.
-template <int R, int P, bool kColumns>
-static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_stride, int64_t k,
+// panel. Stored: float or uint16_t (bf16).
+template <int R, int P, bool kColumns, class Stored>
+static void gemm_micro(const float* a, int64_t lda, const Stored* b, int64_t b_stride, int64_t k,
                        float* c, int64_t ldc, int64_t last, GemmStart start, const float* bias) {
   Vec acc[R][2 * P];
 #pragma GCC unroll 16
@@ -25,8 +38,7 @@ static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_st
   for (int64_t kk = 0; kk < k; ++kk) {
     Vec bv[2 * P];
 #pragma GCC unroll 16
-    for (int j = 0; j < 2 * P; ++j)
-      bv[j] = load(b + (j / 2) * b_stride + kk * kPanel + (j % 2) * kLanes);
+    for (int j = 0; j < P; ++j) load_row(bv[2 * j], bv[2 * j + 1], b + j * b_stride + kk * kPanel);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       const Vec av = set1(kColumns ? a[kk * lda + i] : a[i * lda + kk]);
@@ -42,31 +54,38 @@ static void gemm_micro(const float* a, int64_t lda, const float* b, int64_t b_st
   }
 }
 
-using GemmMicro = void (*)(const float*, int64_t, const float*, int64_t, int64_t, float*, int64_t,
+template <class Stored>
+using GemmMicro = void (*)(const float*, int64_t, const Stored*, int64_t, int64_t, float*, int64_t,
                            int64_t, GemmStart, const float*);
-template <int R, bool kColumns>
-static GemmMicro gemm_micro_of(int rows) {
-  if (rows == R) return gemm_micro<R, 1, kColumns>;
-  if constexpr (R > 1) return gemm_micro_of<R - 1, kColumns>(rows);
+template <int R, bool kColumns, class Stored>
+static GemmMicro<Stored> gemm_micro_of(int rows) {
+  if (rows == R) return gemm_micro<R, 1, kColumns, Stored>;
+  if constexpr (R > 1) return gemm_micro_of<R - 1, kColumns, Stored>(rows);
   return nullptr;
 }
 
 // Panels worked on at once for m rows: enough independent accumulators for two fma units.
 static inline int gemm_panels_at_once(int64_t m) { return m == 1 ? 4 : m <= 3 ? 2 : 1; }
 
-static GemmMicro gemm_micro_for(int rows, int panels, bool columns) {
-  if (panels == 4) return columns ? gemm_micro<1, 4, true> : gemm_micro<1, 4, false>;
-  if (panels == 2 && rows == 1) return columns ? gemm_micro<1, 2, true> : gemm_micro<1, 2, false>;
-  if (panels == 2 && rows == 2) return columns ? gemm_micro<2, 2, true> : gemm_micro<2, 2, false>;
-  if (panels == 2 && rows == 3) return columns ? gemm_micro<3, 2, true> : gemm_micro<3, 2, false>;
-  return columns ? gemm_micro_of<kRows, true>(rows) : gemm_micro_of<kRows, false>(rows);
+template <bool kColumns, class Stored>
+static GemmMicro<Stored> gemm_micro_for(int rows, int panels) {
+  if (panels == 4) return gemm_micro<1, 4, kColumns, Stored>;
+  if (panels == 2 && rows == 1) return gemm_micro<1, 2, kColumns, Stored>;
+  if (panels == 2 && rows == 2) return gemm_micro<2, 2, kColumns, Stored>;
+  if (panels == 2 && rows == 3) return gemm_micro<3, 2, kColumns, Stored>;
+  return gemm_micro_of<kRows, kColumns, Stored>(rows);
 }
 
-// One K block of one term for m rows and `panels` panels.
+static bool gemm_by_columns(const GemmTerm& term) {
+  return term.row_stride == 1 && term.col_stride != 1;
+}
+
+// One K block of one term for m rows and `panels` panels. A column-major A meets activations only,
+// never stored weights, so there is no such kernel for bf16 (gemm_copy_rows sees to it).
 static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels,
-                      const GemmTerm& term, int64_t k0, int64_t k, const float* b, GemmStart start,
+                      const GemmTerm& term, int64_t k0, int64_t k, const Panels& b, GemmStart start,
                       const float* bias) {
-  const bool columns = term.row_stride == 1 && term.col_stride != 1;
+  const bool columns = gemm_by_columns(term);
   const int64_t lda = columns ? term.col_stride : term.row_stride;
   const int64_t most = panels > 1 ? 3 : kRows;
   const int64_t blocks = (m + most - 1) / most;
@@ -74,8 +93,13 @@ static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels
     const int64_t row = m * block / blocks;
     const int rows = int(m * (block + 1) / blocks - row);
     const float* a = term.a + row * term.row_stride + k0 * term.col_stride;
-    gemm_micro_for(rows, panels, columns)(a, lda, b, term.b.panel_stride, k, c + row * ldc, ldc,
-                                          last, start, bias);
+    float* to = c + row * ldc;
+    if (b.bf16)
+      gemm_micro_for<false, uint16_t>(rows, panels)(a, lda, b.bf16, b.panel_stride, k, to, ldc,
+                                                    last, start, bias);
+    else
+      (columns ? gemm_micro_for<true, float> : gemm_micro_for<false, float>)(rows, panels)(
+          a, lda, b.data, b.panel_stride, k, to, ldc, last, start, bias);
   }
 }
 
@@ -93,29 +117,33 @@ static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmT
       const GemmTerm& term = terms[t];
       for (int64_t k0 = 0; k0 < term.k; k0 += kDepth) {
         const int64_t k = term.k - k0 < kDepth ? term.k - k0 : kDepth;
-        const float* b = term.b.data + p * term.b.panel_stride + k0 * kPanel;
+        const Panels b = term.b.shifted(p * term.b.panel_stride + k0 * kPanel);
         gemm_rows(c + p * kPanel, ldc, m, last, at_once, term, k0, k, b, from, panel_bias);
         from = GemmStart::kAccumulate;
       }
     }
     if (from != GemmStart::kAccumulate) {  // no products at all: C is the start
       const GemmTerm empty{c, ldc, 1, {c, 0}, 0};
-      gemm_rows(c + p * kPanel, ldc, m, last, at_once, empty, 0, 0, c, from, panel_bias);
+      gemm_rows(c + p * kPanel, ldc, m, last, at_once, empty, 0, 0, empty.b, from, panel_bias);
     }
     p += at_once;
   }
+}
+
+static bool gemm_needs_copy(const GemmTerm& term) {
+  return term.col_stride != 1 && (term.row_stride != 1 || term.b.bf16);
 }
 
 // Terms whose A is neither row- nor column-major are copied to rows first.
 static void gemm_copy_rows(const Context& ctx, GemmTerm* terms, int term_count, int64_t m) {
   int64_t floats = 0;
   for (int t = 0; t < term_count; ++t)
-    if (terms[t].col_stride != 1 && terms[t].row_stride != 1) floats += m * terms[t].k;
+    if (gemm_needs_copy(terms[t])) floats += m * terms[t].k;
   if (floats == 0) return;
   float* copy = cpu::scratch(ctx, "kernel.gemm.rows", floats);
   for (int t = 0; t < term_count; ++t) {
     GemmTerm& term = terms[t];
-    if (term.col_stride == 1 || term.row_stride == 1) continue;
+    if (!gemm_needs_copy(term)) continue;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t k = 0; k < term.k; ++k)
         copy[i * term.k + k] = term.a[i * term.row_stride + k * term.col_stride];
@@ -162,7 +190,7 @@ static void gemm(const Context& ctx, float* c, int64_t ldc, int64_t m, int64_t n
     for (int t = 0; t < term_count; ++t) {
       part[t] = terms[t];
       part[t].a += row * terms[t].row_stride;
-      part[t].b.data += p * terms[t].b.panel_stride;
+      part[t].b = terms[t].b.shifted(p * terms[t].b.panel_stride);
     }
     gemm_serial(c + row * ldc + p * kPanel, ldc, rows, columns, part, term_count, start,
                 bias ? bias + p * kPanel : nullptr);
@@ -191,7 +219,33 @@ static void pack_panel(float* panel, const float* b, int64_t k, int64_t width, i
   }
 }
 
-static void pack_serial(float* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
+// To the nearest bf16, ties to even. Finite values only: NaN could become infinite.
+static inline uint16_t round_to_bf16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static void pack_panel(uint16_t* panel, const float* b, int64_t k, int64_t width, int64_t k_stride,
+                       int64_t n_stride) {
+  constexpr int64_t kAtOnce = 32;
+  float rows[kAtOnce * kPanel];
+  for (int64_t k0 = 0; k0 < k; k0 += kAtOnce) {
+    const int64_t count = k - k0 < kAtOnce ? k - k0 : kAtOnce;
+    pack_panel(rows, b + k0 * k_stride, count, width, k_stride, n_stride);
+    for (int64_t kk = 0; kk < count; ++kk) {
+      uint16_t* to = panel + (k0 + kk) * kPanel;
+      const float* from = rows + kk * kPanel;
+      for (int64_t j = 0; j < kLanes; ++j) {
+        to[2 * j] = round_to_bf16(from[j]);
+        to[2 * j + 1] = round_to_bf16(from[j + kLanes]);
+      }
+    }
+  }
+}
+
+template <class Stored>
+static void pack_serial(Stored* panels, const float* b, int64_t k, int64_t n, int64_t k_stride,
                         int64_t n_stride) {
   for (int64_t p = 0; p * kPanel < n; ++p) {
     const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
@@ -199,11 +253,11 @@ static void pack_serial(float* panels, const float* b, int64_t k, int64_t n, int
   }
 }
 
-static void pack(const Context& ctx, float* panels, const float* b, int64_t k, int64_t n,
+template <class Stored>
+static void pack(const Context& ctx, Stored* panels, const float* b, int64_t k, int64_t n,
                  int64_t k_stride, int64_t n_stride) {
-  const int64_t count = (n + kPanel - 1) / kPanel;
   if (k * n < 20000) return pack_serial(panels, b, k, n, k_stride, n_stride);
-  cpu::parallel(ctx, count, [&](int64_t p, int) {
+  cpu::parallel(ctx, (n + kPanel - 1) / kPanel, [&](int64_t p, int) {
     const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
     pack_panel(panels + p * k * kPanel, b + p * kPanel * n_stride, k, width, k_stride, n_stride);
   });

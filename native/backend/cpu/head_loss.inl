@@ -53,8 +53,7 @@ static bool head_any_allowed(const HeadCall& call, int64_t row, int64_t rows, in
 // Raw logits of rows x the tile [begin, end) into c (rows, kTile).
 static void head_product(const HeadCall& call, float* c, int64_t row, int64_t rows, int64_t begin,
                          int64_t end) {
-  const Panels panels{call.head.data + begin / kPanel * call.head.panel_stride,
-                      call.head.panel_stride};
+  const Panels panels = call.head.shifted(begin / kPanel * call.head.panel_stride);
   const GemmTerm term{call.hidden + row * call.h, call.h, 1, panels, call.h};
   gemm_serial(c, kTile, rows, end - begin, &term, 1, GemmStart::kZero, nullptr);
 }
@@ -197,7 +196,7 @@ static void head_dhidden(const HeadCall& call, const HeadGradient& g, float* dhi
     if (!head_any_allowed(call, row, rows, begin, end)) continue;
     head_product(call, c, row, rows, begin, end);
     head_dz(call, g, c, row, rows, begin, end);
-    const Panels panels{head_t.data + begin * kPanel, head_t.panel_stride};
+    const Panels panels = head_t.shifted(begin * kPanel);
     const GemmTerm term{c, kTile, 1, panels, end - begin};
     gemm_serial(dhidden + row * call.h, call.h, rows, call.h, &term, 1, start, nullptr);
     start = GemmStart::kAccumulate;

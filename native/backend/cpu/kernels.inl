@@ -17,7 +17,8 @@ static Kernels kernel_table(const char* name) {
   Kernels table{};
   table.name = name;
   table.panel = kPanel;
-  table.pack = pack;
+  table.pack = pack<float>;
+  table.pack_bf16 = pack<uint16_t>;
   table.gemm = gemm;
   table.rmsnorm_forward = rmsnorm_forward;
   table.rmsnorm_backward = rmsnorm_backward;

@@ -65,7 +65,11 @@ export const model = z
   .strictObject({
     dir: key(
       z.string().nullable().default(null),
-      'Hugging Face folder with config.json, tokenizer.json and *.safetensors; --model sets it.',
+      'Hugging Face folder with config.json, tokenizer.json and *.safetensors, or a GGUF file; --model sets it.',
+    ),
+    dtype: key(
+      z.enum(['auto', 'fp32', 'bf16']).default('auto'),
+      'How weight matrices are held: bf16 takes half of fp32 and rounds what is stored finer; auto takes bf16 where the files store bf16 (same bits, half the memory), else fp32. Sums are fp32 in either.',
     ),
     max_memory: key(
       positive().nullable().default(null),

@@ -231,7 +231,7 @@ describe('an environment that ends in mid-job', () => {
   const code = `
     const { workerData, parentPort } = require('node:worker_threads')
     const addon = require(workerData.addonPath)
-    addon.randomModel(workerData.config, 1n, 0.05).then((model) => {
+    addon.randomModel(workerData.config, 1n, 0.05, "fp32").then((model) => {
       const control = new Int32Array(new SharedArrayBuffer(16))
       const groups = Array.from({ length: 500 }, () => ({ prompt: Int32Array.of(1, 2, 3), samples: [{ stream: 1n, given: new Int32Array(0) }], trie: null, candidates: [] }))
       const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }

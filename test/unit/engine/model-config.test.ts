@@ -107,10 +107,42 @@ describe('parseModelConfig', () => {
     )
   })
 
+  it('reads yarn with the defaults of its paper, or what is written', () => {
+    const plain = { kind: 'yarn', factor: 4, betaFast: 32, betaSlow: 1, truncate: true }
+    const attentionFactor = 0.1 * Math.log(4) + 1
+    expect(parse({ rope_scaling: { type: 'yarn', factor: 4 } }).ropeScaling).toEqual({
+      ...plain,
+      originalMaxPosition: 512,
+      attentionFactor,
+    })
+    const written = {
+      rope_type: 'yarn',
+      factor: 4,
+      original_max_position_embeddings: 128,
+      beta_fast: 16,
+      beta_slow: 2,
+      truncate: false,
+    }
+    const scaling = { ...plain, originalMaxPosition: 128, betaFast: 16, betaSlow: 2, truncate: false }
+    expect(parse({ rope_parameters: { ...written, rope_theta: 1e6 } }).ropeScaling).toEqual({
+      ...scaling,
+      attentionFactor,
+    })
+    expect(parse({ rope_scaling: { ...written, attention_factor: 1.5 } }).ropeScaling).toEqual({
+      ...scaling,
+      attentionFactor: 1.5,
+    })
+    expect(parse({ rope_scaling: { ...written, mscale: 2, mscale_all_dim: 1 } }).ropeScaling).toEqual({
+      ...scaling,
+      attentionFactor: (0.2 * Math.log(4) + 1) / attentionFactor,
+    })
+  })
+
   it.each([
     ['RR_UNKNOWN_ARCHITECTURE', { model_type: 'gemma2', architectures: ['Gemma2ForCausalLM'] }, 'gemma2'],
     ['RR_UNKNOWN_ARCHITECTURE', { model_type: undefined }, 'no model_type'],
-    ['RR_UNSUPPORTED_ROPE', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'yarn'],
+    ['RR_UNSUPPORTED_ROPE', { rope_scaling: { rope_type: 'dynamic', factor: 4 } }, 'dynamic'],
+    ['RR_BAD_MODEL_CONFIG', { rope_scaling: { rope_type: 'yarn' } }, 'nothing'],
     ['RR_UNSUPPORTED_ROPE', { partial_rotary_factor: 0.5 }, '0.5'],
     ['RR_BAD_MODEL_CONFIG', { rope_scaling: { rope_type: 'linear' } }, 'nothing'],
     ['RR_QUANTISED_MODEL', { quantization_config: { quant_method: 'gptq' } }, 'gptq'],

@@ -1,0 +1,53 @@
+// The packed weight matrices of a model in one allocation, in fp32 or in bf16. The sizes are known
+// before a byte is read, so that the memory of a model can be told beforehand.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/workspace.h"
+
+namespace reasonrec {
+
+// How weight matrices are held; products always accumulate in fp32. kAuto: bf16 where the files
+// store every matrix so, which loses nothing, else fp32.
+enum class WeightType { kAuto, kF32, kBF16 };
+
+class PanelStore {
+ public:
+  // Announces a matrix B (k, n); all of them before allocate(). Returns its number.
+  size_t add(int64_t k, int64_t n);
+  // Memory for all; contents undefined until packed. type: kF32 or kBF16.
+  void allocate(const Kernels&, WeightType type);
+  bool allocated() const { return memory_.size() > 0; }
+  Panels at(size_t matrix) const;
+  int64_t bytes() const { return memory_.size() * int64_t(sizeof(float)); }
+  static int64_t values(int panel, int64_t k, int64_t n);  // of one matrix, padding included
+
+  // B[i][j] = b[i * k_stride + j * n_stride] for columns [first, first + count), first a multiple
+  // of the panel's width.
+  void pack(const Context&, size_t matrix, const float* b, int64_t k_stride, int64_t n_stride,
+            int64_t first, int64_t count);
+  // All columns.
+  void pack(const Context&, size_t matrix, const float* b, int64_t k_stride, int64_t n_stride);
+  // w (n, k) row-major: column j of B is row j of w.
+  void unpack(const Context&, size_t matrix, float* w) const;
+
+ private:
+  struct Matrix {
+    int64_t k, n, begin;  // begin in values
+  };
+  std::vector<Matrix> matrices_;
+  Buffer memory_;
+  int panel_ = 0;
+  bool half_ = false;
+};
+
+// fn(task, worker) for every task, on the context's pool or on the caller.
+template <class F>
+void for_each_task(const Context& context, int64_t tasks, F&& fn) {
+  if (context.pool && tasks > 1) return context.pool->parallel_for(tasks, fn);
+  for (int64_t i = 0; i < tasks; ++i) fn(i, 0);
+}
+
+}  // namespace reasonrec
