@@ -359,8 +359,9 @@ Napi::Value inspect_gguf(const Napi::CallbackInfo& info) {
     const bool lists = boolean(info[1], "lists");
     Napi::Object metadata = Napi::Object::New(info.Env());
     for (const auto& [name, value] : file.metadata())
-      if (lists || !value.is_array) metadata.DefineProperty(Napi::PropertyDescriptor::Value(
-          name, metadata_value(info.Env(), value), napi_enumerable));
+      if (lists || !value.is_array)
+        metadata.DefineProperty(Napi::PropertyDescriptor::Value(
+            name, metadata_value(info.Env(), value), napi_enumerable));
     Napi::Object out = Napi::Object::New(info.Env());
     out.Set("metadata", metadata);
     out.Set("tensors", tensor_list(info.Env(), file.tensors()));
