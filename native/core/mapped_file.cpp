@@ -44,6 +44,13 @@ MappedFile::~MappedFile() {
   if (map_) munmap(map_, size_);
 }
 
+void release_pages(const void* begin, size_t bytes) {
+  const size_t page = size_t(sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
+  if (end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 std::string printable(const std::string& text) {
   std::string out;
   for (const char c : text.substr(0, 120)) out += uint8_t(c) < 0x20 || uint8_t(c) == 0x7f ? '?' : c;

@@ -21,6 +21,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Gives the memory of a mapping's pages back: they have been used and can be read again.
+void release_pages(const void* begin, size_t bytes);
+
 // A name from a file as it may appear in a one-line message.
 std::string printable(const std::string& text);
 bool valid_utf8(const char* text, size_t size);

@@ -47,6 +47,10 @@ int64_t TensorView::elements() const {
   return n;
 }
 
+size_t TensorView::bytes() const {
+  return size_t(elements() / facts(dtype).elements * facts(dtype).bytes);
+}
+
 void TensorView::to_float(float* out) const {
   const int64_t row = row_length();
   if (row > 0) rows_to_float(out, 0, elements() / row);

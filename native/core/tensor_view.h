@@ -1,6 +1,7 @@
 // A tensor where it lies in a mapped file: type, shape, bytes. Floats, whole numbers, and the block
 // formats of GGUF files (quantised_blocks.h), all read row by row into fp32.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct TensorView {
   std::vector<int64_t> shape;  // slowest first; rows are along the last extent
   const void* data = nullptr;
   int64_t elements() const;
+  size_t bytes() const;
   int64_t row_length() const { return shape.empty() ? 1 : shape.back(); }
   // Rows [first, first + count) into out (count, row_length()). Throws RR_BAD_DTYPE for whole
   // numbers.

@@ -1,10 +1,6 @@
 // Scratch memory that lives as long as a job's owner: named float buffers that only grow, so the
 // steady state allocates nothing. An allocation failure is a typed error, never an abort.
 #pragma once
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -17,20 +13,7 @@
 
 namespace reasonrec {
 
-// Aligned memory; large blocks ask the system for large pages, which are filled in a fraction of
-// the time and cost fewer address lookups in a product. Null where there is no memory.
-inline void* allocate_aligned(size_t bytes) {
-  constexpr size_t kLargePage = size_t(2) << 20;
-  const size_t alignment = bytes >= 4 * kLargePage ? kLargePage : 64;
-  const size_t whole = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, whole);
-#ifdef __linux__
-  if (memory && alignment == kLargePage) madvise(memory, whole, MADV_HUGEPAGE);  // a wish, no more
-#endif
-  return memory;
-}
-
-// Aligned array of floats. Contents are zero after (re)allocation, or undefined on request.
+// 64-byte aligned array of floats. Contents are zero after (re)allocation, or undefined on request.
 class Buffer {
  public:
   Buffer() = default;
@@ -41,7 +24,7 @@ class Buffer {
     if (n > capacity_) {
       const size_t bytes = (size_t(n) * sizeof(float) + 63) / 64 * 64;
       data_.reset();  // first: a model that grows must not be there twice
-      data_.reset(static_cast<float*>(allocate_aligned(bytes)));
+      data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
       if (!data_) {
         capacity_ = size_ = 0;
         throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed",

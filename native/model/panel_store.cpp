@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace reasonrec {
 
@@ -49,6 +50,56 @@ void PanelStore::pack(const Context& context, size_t matrix, const float* b, int
 void PanelStore::pack(const Context& context, size_t matrix, const float* b, int64_t k_stride,
                       int64_t n_stride) {
   pack(context, matrix, b, k_stride, n_stride, 0, matrices_[matrix].n);
+}
+
+// Two values of a row and two of the row half a panel away make two words of the panel. Exponents
+// of all ones carry into the sign's place when one is added.
+bool PanelStore::pack_stored(size_t matrix, const char* rows, int64_t first, int64_t count) {
+  const Matrix& m = matrices_[matrix];
+  const int64_t half = panel_ / 2, row_bytes = m.k * 2;
+  constexpr int64_t kBlock = 1024;  // long runs of a row: what limits this is reading memory
+  uint16_t* panel =
+      reinterpret_cast<uint16_t*>(memory_.data()) + m.begin + first / panel_ * panel_ * m.k;
+  const auto word_at = [](const char* p) {
+    uint32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+  };
+  const auto last_at = [](const char* p) {
+    uint16_t value;
+    std::memcpy(&value, p, sizeof value);
+    return uint32_t(value);
+  };
+  uint32_t bad = 0;
+  const auto note = [&](uint32_t word) { bad |= (word & 0x7F807F80u) + 0x00800080u; };
+  for (int64_t begin = 0; begin < count; begin += panel_, panel += panel_ * m.k)
+    for (int64_t k0 = 0; k0 < m.k; k0 += kBlock)
+      for (int64_t j = 0; j < half; ++j) {
+        const bool has_low = begin + j < count, has_high = begin + j + half < count;
+        const char* low = rows + (begin + j) * row_bytes;
+        const char* high = low + half * row_bytes;
+        const int64_t end = std::min(m.k, k0 + kBlock);
+        uint16_t* to = panel + 2 * j;
+        const auto put = [&](int64_t k, uint32_t word) {
+          std::memcpy(to + k * panel_, &word, sizeof word);
+        };
+        int64_t k = k0;
+        for (; k + 1 < end; k += 2) {
+          const uint32_t a = has_low ? word_at(low + 2 * k) : 0;
+          const uint32_t b = has_high ? word_at(high + 2 * k) : 0;
+          note(a);
+          note(b);
+          put(k, (a & 0xFFFFu) | b << 16);
+          put(k + 1, a >> 16 | (b & 0xFFFF0000u));
+        }
+        if (k < end) {
+          const uint32_t word =
+              (has_low ? last_at(low + 2 * k) : 0) | (has_high ? last_at(high + 2 * k) : 0) << 16;
+          note(word);
+          put(k, word);
+        }
+      }
+  return (bad & 0x80008000u) == 0;
 }
 
 void PanelStore::unpack(const Context& context, size_t matrix, float* w) const {

@@ -30,6 +30,9 @@ class PanelStore {
             int64_t first, int64_t count);
   // All columns.
   void pack(const Context&, size_t matrix, const float* b, int64_t k_stride, int64_t n_stride);
+  // Columns [first, first + count) from bf16 rows as a file stores them, at any byte: rows (count,
+  // k), column j of B is row j. bf16 stores only. False where a value is NaN or infinite.
+  bool pack_stored(size_t matrix, const char* rows, int64_t first, int64_t count);
   // w (n, k) row-major: column j of B is row j of w.
   void unpack(const Context&, size_t matrix, float* w) const;
 

@@ -10,6 +10,7 @@
 
 #include "core/bfloat16.h"
 #include "core/check.h"
+#include "core/mapped_file.h"
 #include "core/philox.h"
 #include "model/weight_files.h"
 #include "model/weights_impl.h"
@@ -77,6 +78,20 @@ WeightType resolved(WeightType wanted, const ParameterLayout& layout,
   return WeightType::kBF16;
 }
 
+// bf16 rows in the order of the checkpoint need no widening: they are packed as they lie. False
+// where a value is not finite.
+bool pack_as_stored(const Context& context, PanelStore& store, size_t index,
+                    const StoredTensor& tensor, const Parameter& p) {
+  const int64_t panel = context.kernels->panel, at_once = std::max<int64_t>(panel, 64);
+  const char* rows = static_cast<const char*>(tensor.view.data);
+  std::atomic<bool> finite{true};
+  for_each_task(context, (p.rows + at_once - 1) / at_once, [&](int64_t task, int) {
+    const int64_t first = task * at_once, count = std::min(at_once, p.rows - first);
+    if (!store.pack_stored(index, rows + first * p.cols * 2, first, count)) finite = false;
+  });
+  return finite;
+}
+
 // Threads of the context, each with a buffer of its own.
 class Strips {
  public:
@@ -131,10 +146,14 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& gi
       require_finite(p, count_bad(to, p.size(), FLT_MAX));
     } else if (m.packed(e)) {
       const size_t index = m.panel_index(m.slots[e]);
-      strips.each(*tensors[e], p, context.kernels->panel, largest,
-                  [&](const Context& serial, const float* w, int64_t first, int64_t count) {
-                    m.forward.pack(serial, index, w, 1, p.cols, first, count);
-                  });
+      const bool as_stored =
+          half && tensors[e]->view.dtype == DType::kBF16 && tensors[e]->interleaved == 0;
+      // What is refused there is counted here.
+      if (!as_stored || !pack_as_stored(context, m.forward, index, *tensors[e], p))
+        strips.each(*tensors[e], p, context.kernels->panel, largest,
+                    [&](const Context& serial, const float* w, int64_t first, int64_t count) {
+                      m.forward.pack(serial, index, w, 1, p.cols, first, count);
+                    });
     } else {
       float* rows = m.rows.data();
       strips.each(*tensors[e], p, 32, largest,
@@ -147,6 +166,7 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& gi
                       std::copy(w, w + n, rows + first * p.cols);
                   });
     }
+    release_pages(tensors[e]->view.data, tensors[e]->view.bytes());
     job.advance(1);
   }
   return model;

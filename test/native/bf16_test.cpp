@@ -92,6 +92,24 @@ RR_TEST("bf16: packing rounds, pads with zeros and unpacks; strips give what the
         int64_t zeros = 0;
         for (int64_t i = 0; i < values; ++i) zeros += whole.panels.bf16[i] == 0;
         expect(zeros >= values - n * k, "padding");
+
+        std::string stored(1, 'x');  // from an odd byte on
+        for (const float x : want) {
+          const uint16_t bits = to_bfloat16(x);
+          stored.append(reinterpret_cast<const char*>(&bits), 2);
+        }
+        PanelStore as_stored;
+        as_stored.add(k, n);
+        as_stored.allocate(*kernels, WeightType::kBF16);
+        expect(as_stored.pack_stored(0, stored.data() + 1, 0, n), "finite");
+        for (int64_t i = 0; i < values; ++i)
+          expect(as_stored.at(0).bf16[i] == whole.panels.bf16[i], "as stored");
+        for (const uint16_t odd : {0x7F80, 0xFF80, 0x7FC1})
+          for (const size_t at : {size_t(0), size_t(n * k / 2), size_t(n * k - 1)}) {
+            std::string damaged = stored;
+            std::memcpy(damaged.data() + 1 + 2 * at, &odd, 2);
+            expect(!as_stored.pack_stored(0, damaged.data() + 1, 0, n), "not finite");
+          }
       }
   }
 }
