@@ -15,6 +15,7 @@ export {
   type Trie,
 } from './decoder.js'
 export { type ErrorDetails, exitStatus, fromNative, ReasonrecError } from './errors.js'
+export { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
 export {
   type Chain,
   type ChainOptions,
@@ -26,7 +27,6 @@ export {
   type OwnEdge,
   queryColumns,
 } from './graph.js'
-export { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
 export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
 export { Model, type ModelOptions, modelTensors, readModelConfig, weightFiles } from './model.js'
