@@ -15,6 +15,13 @@ constexpr size_t kBatchSamples = 64;  // bounds the logits: one row per sample
 }  // namespace
 
 void CandidateScoring::add(LiveRow&& row) {
+  if (row.cursor.choice_begin() >= 0) {
+    // Back to before the choice. The row that predicts its first token is computed again (the same
+    // bits), since the choice may have been walked without a decision there.
+    row.scored = row.cursor.choice_begin();
+    const int64_t total = (share_prefix_ ? 0 : row.prompt_length()) + row.scored;
+    row.stored = std::max<int64_t>(0, std::min(row.stored, total - 1));
+  }
   queued_rows_ += DecodeBatch(1, share_prefix_).rows_of(row);
   for (const auto& c : row.group->request->candidates) queued_rows_ += int64_t(c.size()) - 1;
   const size_t candidates = row.group->request->candidates.size();

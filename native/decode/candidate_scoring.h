@@ -1,6 +1,7 @@
-// Log-probs of a group's candidates at the end of a finished sample: a chain prompt -> sample ->
-// candidate, in which everything before the candidate is computed once. Many candidates of several
-// samples share a forward. Temperature 1, full vocabulary.
+// Log-probs of a group's candidates behind a finished sample, or, where its script has a choose
+// step, behind what stands before the choice: a chain prompt -> sample -> candidate, in which
+// everything before the candidate is computed once. Many candidates of several samples share a
+// forward. Temperature 1, full vocabulary.
 //   joint = sum over the candidate's tokens of log p;  mean = joint / tokens
 #pragma once
 #include <vector>

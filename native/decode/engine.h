@@ -2,9 +2,10 @@
 // finished rows leave at step boundaries and waiting groups take their place.
 //
 // A sample follows a script: think freely until a stop, then tokens given by the caller, then a
-// choice restricted to a trie of titles. Afterwards candidates can be scored at the end of the row
-// with everything before them shared. Philox(seed, stream, position) makes a sample a function of
-// its stream alone: batch order, live rows and thread count do not matter.
+// choice restricted to a trie of titles. Afterwards candidates can be scored at the end of the row,
+// or in the place of the choice, with everything before them shared. Philox(seed, stream, position)
+// makes a sample a function of its stream alone: batch order, live rows and thread count do not
+// matter.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -6,7 +6,7 @@
 namespace reasonrec {
 
 int64_t DecodeBatch::rows_of(const LiveRow& row) const {
-  const int64_t tokens = int64_t(row.result->tokens.size());
+  const int64_t tokens = row.length();
   if (!share_prefix_) return row.prompt_length() + tokens - row.stored;
   const bool prompt = !row.group->computed && row.group != last_group_;
   return tokens - row.stored + (prompt ? row.prompt_length() : 0);
@@ -27,7 +27,7 @@ void DecodeBatch::add(LiveRow& row, bool keep_segment) {
   pending_.clear();
   const int64_t base =
       share_prefix_ ? 0 : length;  // tokens of the own segment that belong to the prompt
-  const int64_t total = base + int64_t(tokens.size());
+  const int64_t total = base + row.length();
   for (int64_t i = row.stored; i < total; ++i)
     pending_.push_back(i < base ? prompt[i] : tokens[i - base]);
   if (pending_.empty() && (!keep_segment || total == 0)) {
@@ -46,7 +46,7 @@ void DecodeBatch::add(LiveRow& row, bool keep_segment) {
 int64_t DecodeBatch::add_candidate(const LiveRow& row, const int32_t* tokens, int64_t count,
                                    const KvSegment& kv) {
   const int64_t first = batch_.rows();
-  const int64_t position = row.prompt_length() + int64_t(row.result->tokens.size());
+  const int64_t position = row.prompt_length() + row.length();
   batch_.append(tokens, count, sample_segment_, int32_t(position));
   table_.append(kv);
   return first;
@@ -65,7 +65,7 @@ void DecodeBatch::forward(const Context& context, const Model& model, const Adap
   for (const Added& added : added_) {
     LiveRow& row = *added.row;
     const int64_t base = share_prefix_ ? 0 : row.prompt_length();
-    row.stored = base + int64_t(row.result->tokens.size());
+    row.stored = base + row.length();
     if (added.last_row >= 0)
       row.hidden = hidden.data() + added.last_row * h;
     else if (share_prefix_ && row.stored == 0)

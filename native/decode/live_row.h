@@ -34,9 +34,12 @@ struct LiveRow {
   ScriptCursor cursor;
   KvSegment kv;
   int64_t stored = 0;             // tokens of the own segment whose keys are stored
+  int64_t scored = -1;            // tokens of the sample that candidates follow; -1: all
   const float* hidden = nullptr;  // (H) of the last token, after a forward
 
   int64_t prompt_length() const { return int64_t(group->request->prompt.size()); }
+  // Tokens after the prompt that count.
+  int64_t length() const { return scored >= 0 ? scored : int64_t(result->tokens.size()); }
 };
 
 // One forward: the packed rows, their blocks, and where each row's last hidden state will be.

@@ -94,6 +94,7 @@ void ScriptCursor::walk() {
       for (int32_t token : given) push(token, TokenKind::kGiven, 0, 0);
       end_step(Finish::kNone);
     } else {
+      if (node_ == Trie::kRoot) choice_begin_ = int64_t(out_->tokens.size());
       int64_t count = 0;
       const int32_t* only = trie_->tokens(node_, &count);
       if (count > 1) return;

@@ -33,13 +33,13 @@ enum class Finish : int8_t { kNone, kStopToken, kStopString, kLength };
 enum class TokenKind : int8_t { kSampled, kGiven, kChosen };
 
 struct SampleResult {
-  std::vector<int32_t> tokens;  // all after the prompt (SampleRequest::given included, as kGiven)
-  std::vector<int8_t> kinds;    // TokenKind
-  std::vector<float> logprobs;  // at the sampling temperature, over the full vocabulary (kChosen:
-                                // renormalised over the allowed tokens); 0 for kGiven
-  std::vector<float> entropies;        // nats, of the same distribution
-  std::vector<int8_t> finishes;        // Finish of every script step
-  int32_t choice = -1;                 // leaf of kChoose
+  std::vector<int32_t> tokens;   // all after the prompt (SampleRequest::given included, as kGiven)
+  std::vector<int8_t> kinds;     // TokenKind
+  std::vector<float> logprobs;   // at the sampling temperature, over the full vocabulary (kChosen:
+                                 // renormalised over the allowed tokens); 0 for kGiven
+  std::vector<float> entropies;  // nats, of the same distribution
+  std::vector<int8_t> finishes;  // Finish of every script step
+  int32_t choice = -1;           // leaf of kChoose
   std::vector<float> candidate_joint;  // sum of token log-probs at temperature 1, full vocabulary
   std::vector<float> candidate_mean;   // per token
 };
@@ -63,6 +63,8 @@ class ScriptCursor {
   bool done() const { return step_ == script_->size(); }
   // Of the next decision; only while not done().
   const Sampling& sampling() const { return (*script_)[step_].sampling; }
+  // Index of the first token of the last choice in SampleResult::tokens; -1: none yet.
+  int64_t choice_begin() const { return choice_begin_; }
   bool restricted() const { return (*script_)[step_].kind == StepKind::kChoose; }
   const int32_t* allowed(int64_t* count) const { return trie_->tokens(node_, count); }
   // Records the decision and walks on, through given tokens and nodes with one child, to the next
@@ -80,8 +82,9 @@ class ScriptCursor {
   const VocabularyBytes* vocabulary_;
   SampleResult* out_;
   size_t step_ = 0;
-  int free_tokens_ = 0;               // of the current kFree step
-  int32_t node_ = Trie::kRoot;        // of the current kChoose step
+  int free_tokens_ = 0;         // of the current kFree step
+  int32_t node_ = Trie::kRoot;  // of the current kChoose step
+  int64_t choice_begin_ = -1;
   Finish last_free_ = Finish::kNone;  // how the kFree step before ended
   StopMatcher stop_;
 };

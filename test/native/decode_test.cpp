@@ -237,6 +237,45 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
     }
 }
 
+RR_TEST("decode: candidates beside a choice have the bits of candidates scored before it") {
+  using Titles = std::vector<std::vector<int32_t>>;
+  // Decided at once; walked before the first decision; walked to its end without one.
+  const std::vector<Titles> tries = {tiny_titles(), {{9, 8, 1}, {9, 8, 2}, {9, 7}}, {{9, 8, 7}}};
+  for (const Kernels* kernels : cpu_kernels())
+    for (const bool share : {true, false})
+      for (const Titles& titles : tries) {
+        TinyPolicy policy(*kernels);
+        Random random(8);
+        const auto trie = std::make_shared<const Trie>(titles);
+        std::vector<GroupRequest> groups;
+        for (const int64_t length : {5, 16, 33}) {
+          groups.push_back(tiny_group(random, policy.config, length, 3, 7, trie));
+          groups.back().candidates = tiny_titles();
+          groups.back().samples[1].given = {4, 4, 9};
+        }
+        for (const auto& before : {std::vector<ScriptStep>{free_step(6), given_step({3, 17})},
+                                   std::vector<ScriptStep>{}}) {
+          std::vector<ScriptStep> whole = before;
+          whole.push_back(choose_step(1));
+          const Samples expected = decode(policy, groups, before, {4, 64, share});
+          const Samples chosen = decode(policy, groups, whole, {4, 64, share});
+          const Samples alone = decode(policy, groups, whole, {4, 1, share});
+          for (size_t g = 0; g < groups.size(); ++g) {
+            expect_same_samples(alone[g], chosen[g], "one live row");
+            for (size_t s = 0; s < 3; ++s) {
+              const int64_t count = int64_t(groups[g].candidates.size());
+              expect(chosen[g][s].choice >= 0, "a title was chosen");
+              expect(int64_t(chosen[g][s].candidate_joint.size()) == count, "every candidate");
+              expect_same_bits(expected[g][s].candidate_joint.data(),
+                               chosen[g][s].candidate_joint.data(), count, "joint");
+              expect_same_bits(expected[g][s].candidate_mean.data(),
+                               chosen[g][s].candidate_mean.data(), count, "mean");
+            }
+          }
+        }
+      }
+}
+
 RR_TEST("decode: a trie reaches every title and nothing else, and its probabilities add up to 1") {
   TinyPolicy policy(select_cpu_kernels());
   Random random(12);
