@@ -36,6 +36,8 @@ export interface AskOptions {
   readonly maxNew: number
   readonly sampling: Sampling
   readonly seed: bigint
+  /** Constrained: also score every choice where the answer's is made (Sample.candidateJoint, candidateMean). */
+  readonly scored?: boolean
   /** Tokens sampled since the last call. */
   readonly onTokens?: ((tokens: number) => void) | undefined
 }
@@ -66,14 +68,18 @@ export async function askResponses(
   options: AskOptions,
 ): Promise<AskedGroup[]> {
   const constrained = options.style === 'constrained'
-  const groups = asks.map(({ instance, mode, streams }) => ({
-    prompt: context.encoding.prompt(instance, mode),
-    samples: streams.map((stream) => ({
-      stream,
-      ...(constrained && { given: context.encoding.frame.thinkOpen }),
-    })),
-    trie: constrained ? createTrie(context.encoding.choices(instance)) : null,
-  }))
+  const groups = asks.map(({ instance, mode, streams }) => {
+    const choices = constrained ? context.encoding.choices(instance) : []
+    return {
+      prompt: context.encoding.prompt(instance, mode),
+      samples: streams.map((stream) => ({
+        stream,
+        ...(constrained && { given: context.encoding.frame.thinkOpen }),
+      })),
+      trie: constrained ? createTrie(choices) : null,
+      candidates: options.scored ? choices : [],
+    }
+  })
   const samples = await generate(
     stage.model,
     stage.adapters,

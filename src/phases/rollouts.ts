@@ -55,6 +55,7 @@ export async function rollOut(
     maxNew: rl.max_new,
     sampling: { temperature: rl.temperature },
     seed: derivedSeed(seed, 'rollout'),
+    scored: scoredByPolicy(context, setting),
   })
   const read = groups.map((group) => readGroup(context, group))
   const scores = await scoreGroups(context, setting, groups, read)
@@ -107,10 +108,13 @@ async function scoreGroups(
   )
   const all = (instance: Instance): Int32Array[] => context.encoding.choices(instance)
   const judged = gain_kind === 'post' ? all : (instance: Instance) => [context.encoding.rightChoice(instance)]
-  const byPolicy = needs.has('candidate_scores') || (needs.has('gain') && scorer === 'policy')
   const byReference = needs.has('gain') && scorer === 'ref'
   const { model, adapters } = setting.policy
-  const policy = byPolicy ? await scorePrefixes(context, model, adapters, groups, prefixes, all) : null
+  const policy = !scoredByPolicy(context, setting)
+    ? null
+    : context.config.rl.answer === 'constrained'
+      ? sampledScores(groups, prefixes)
+      : await scorePrefixes(context, model, adapters, groups, prefixes, all)
   const reference = byReference
     ? await scorePrefixes(context, model, setting.reference, groups, prefixes, judged)
     : null
@@ -132,6 +136,22 @@ async function scoreGroups(
       }
     })
   })
+}
+
+function scoredByPolicy({ config }: PhaseContext, { reward: { needs } }: RolloutSetting): boolean {
+  return needs.has('candidate_scores') || (needs.has('gain') && config.rl.reward.scorer === 'policy')
+}
+
+/** Constrained rollouts were scored where they chose. */
+function sampledScores(
+  groups: readonly AskedGroup[],
+  prefixes: readonly (readonly (Int32Array | null)[])[],
+): (ChoiceScores | null)[][] {
+  return groups.map(({ responses }, index) =>
+    responses.map(({ sample }, place) =>
+      prefixes[index]![place] === null ? null : { joint: sample.candidateJoint, mean: sample.candidateMean },
+    ),
+  )
 }
 
 /** All tokens between the prompt and what the answer says, or null where there is no well-formed reasoning. */
