@@ -11,6 +11,7 @@ export type RowId =
   | 'answers_only_rl'
   | 'shuffled_history'
   | 'shuffled_ratings'
+  | 'exchanged_reasoning'
   | 'oracle'
 
 /** think_score: greedy reasoning, then candidates scored; score: candidates scored at once; free: greedy text, parsed. */

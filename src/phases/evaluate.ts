@@ -14,10 +14,11 @@ import type { PhaseContext, StageModel } from './context.js'
 import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
-import { type ModelMode, type Prediction, predict, ranking } from './predictions.js'
+import { type ModelMode, type Prediction, predict, ranking, scoreBehind } from './predictions.js'
 import { titlesOf } from './responses.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
+import { nextInRing } from './streams.js'
 
 interface Task {
   readonly row: RowId
@@ -30,6 +31,8 @@ interface Task {
   readonly shown: readonly Instance[]
   /** Not the models' own row but a check on it: no samples, no point in the curves. */
   readonly control?: true
+  /** The row whose reasonings are read here, each by another test than it was written for. */
+  readonly reasoningsOf?: RowId
 }
 
 export async function evaluate(context: PhaseContext): Promise<void> {
@@ -87,6 +90,10 @@ async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]
     const exchanged = controlOf(method, row)(dataset, tests, config.seed)
     tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
   }
+  if (settings.controls.includes('exchanged_reasoning') && settings.mode === 'think_score') {
+    const own = { row: 'exchanged_reasoning', reasoningsOf: last.row, control: true } as const
+    tasks.push({ ...last, ...own, mode: settings.mode, shown })
+  }
   if (settings.controls.includes('answers_only'))
     tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown))
   return tasks
@@ -117,7 +124,10 @@ async function evaluateChunk(
   instances: readonly Instance[],
   first: boolean,
 ): Promise<number> {
-  const predictions = await predict(context, task.stage, task.mode, instances)
+  const predictions =
+    task.reasoningsOf === undefined
+      ? await predict(context, task.stage, task.mode, instances)
+      : await scoreBehind(context, task.stage, instances, exchangedReasonings(context, task, instances))
   predictions.forEach((prediction, index) => {
     context.run.append('predictions', {
       row: task.row,
@@ -128,6 +138,21 @@ async function evaluateChunk(
     if (shown) sample(context, task, instances[index] as Instance, prediction)
   })
   return predictions.reduce((sum, { tokens }) => sum + tokens, 0)
+}
+
+/** What the row wrote for the next test in a ring by hash. */
+function exchangedReasonings(
+  context: PhaseContext,
+  { shown, reasoningsOf, mode }: Task,
+  instances: readonly Instance[],
+): string[] {
+  const next = nextInRing(shown, context.config.seed, 'exchanged reasonings')
+  const written = new Map(
+    readPredictions(context.run)
+      .filter((line) => line.row === reasoningsOf && line.mode === mode)
+      .map(({ instance, reasoning }) => [instance, reasoning]),
+  )
+  return instances.map(({ id }) => written.get(next.get(id)?.id ?? '') ?? '')
 }
 
 function sample(context: PhaseContext, task: Task, instance: Instance, prediction: Prediction): void {

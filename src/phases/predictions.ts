@@ -9,6 +9,7 @@
 import type { Instance } from '../data/types.js'
 import { generate, type Sample } from '../engine/index.js'
 import type { InferenceMode } from '../eval/result-row.js'
+import { untrustedPassage } from '../prompts/untrusted-text.js'
 import { decodeOptions, type ModelContext, type StageModel } from './context.js'
 import { askResponses, scoreChoices } from './responses.js'
 import { derivedSeed, streamId } from './streams.js'
@@ -84,6 +85,28 @@ async function thinkThenScore(
       tokens: sample.kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0),
     }
   })
+}
+
+/** Candidates scored behind a reasoning that was written before, perhaps for somebody else: a think_score without the thinking. */
+export async function scoreBehind(
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+  reasonings: readonly string[],
+): Promise<Prediction[]> {
+  const { encoding } = context
+  const requests = instances.map((instance, index) => ({
+    prompt: encoding.prompt(instance, 'reason'),
+    prefixes: [encoding.beforeAnswer(untrustedPassage(reasonings[index] as string))],
+    choices: encoding.choices(instance),
+  }))
+  const scores = await scoreChoices(context, stage.model, stage.adapters, requests)
+  return instances.map((instance, index) => ({
+    ...scored(context, instance, scores[index]![0]!),
+    reasoning: reasonings[index] as string,
+    parsed: true,
+    tokens: 0,
+  }))
 }
 
 async function scoreOnly(

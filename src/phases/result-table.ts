@@ -95,6 +95,7 @@ function differences(
     ['internalized', 'answers_only_rl'],
     ['internalized', 'shuffled_history'],
     ['internalized', 'shuffled_ratings'],
+    ['internalized', 'exchanged_reasoning'],
   ] as const
   return pairs.flatMap(([first, second]) => {
     const [a, b] = [rowOf(first), rowOf(second)]

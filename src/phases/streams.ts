@@ -74,3 +74,13 @@ export function hashOrder<T>(
     )
     .map((entry) => entry.item)
 }
+
+/** By id, the item behind each one in a ring by hash: everybody reads what belongs to another. */
+export function nextInRing<T extends { readonly id: string }>(
+  items: readonly T[],
+  seed: number,
+  purpose: string,
+): ReadonlyMap<string, T> {
+  const ring = hashOrder(items, ({ id }) => id, seed, purpose)
+  return new Map(ring.map(({ id }, place) => [id, ring[(place + 1) % ring.length] as T]))
+}

@@ -13,6 +13,7 @@ export const rowLabels: Readonly<Record<RowId, string>> = {
   answers_only_rl: 'Answers only, RL',
   shuffled_history: 'Shuffled history',
   shuffled_ratings: 'Shuffled ratings',
+  exchanged_reasoning: 'Exchanged reasoning',
   oracle: 'Oracle',
 }
 

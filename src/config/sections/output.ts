@@ -30,8 +30,10 @@ export const evaluation = z
       'Also let the base answer freely: a row that says what the untrained model does when nothing helps it.',
     ),
     controls: key(
-      z.array(z.enum(['shuffled_history', 'shuffled_ratings', 'answers_only'])).default([]),
-      'shuffled_history: the last model reads other users’ histories. shuffled_ratings (r2rec): it reads chains whose ratings were exchanged among them. answers_only: trains the same adapter without reasoning, at the cost of two more trainings.',
+      z
+        .array(z.enum(['shuffled_history', 'shuffled_ratings', 'exchanged_reasoning', 'answers_only']))
+        .default([]),
+      'shuffled_history: the last model reads other users’ histories. shuffled_ratings (r2rec): it reads chains whose ratings were exchanged among them. exchanged_reasoning: it reads its own prompt with the reasoning it wrote for another user. answers_only: trains the same adapter without reasoning, at the cost of two more trainings.',
     ),
     bootstrap: key(count(10).default(1000), 'Resamples of the 95 % intervals, by user.', {
       unit: 'resamples',

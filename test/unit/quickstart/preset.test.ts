@@ -5,7 +5,12 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.js'
 import { methodSteps, presetFile } from '../../../src/methods/registry.js'
 import { createRun } from '../../../src/methods/session.js'
+import type { PhaseContext, StageModel } from '../../../src/phases/context.js'
+import { testInstances } from '../../../src/phases/instances.js'
 import { allPhases, runStages } from '../../../src/phases/pipeline.js'
+import { readPredictions } from '../../../src/phases/prediction-lines.js'
+import { scoreBehind } from '../../../src/phases/predictions.js'
+import { imitatedStage, internalizedStage } from '../../../src/phases/stage-models.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -21,17 +26,23 @@ const few = [
   'rl.group=4',
   'eval.instances=12',
   'eval.free=true',
-  'eval.controls=[shuffled_history, answers_only]',
+  'eval.controls=[shuffled_history, exchanged_reasoning, answers_only]',
   'report.html=false',
 ]
 
-async function run(name: string, seed: number) {
+async function run(
+  name: string,
+  seed: number,
+  look: (context: PhaseContext) => Promise<void> = async () => {},
+) {
   const loaded = loadConfig({ preset: presetFile('re2-quickstart'), file: null, set: few, options: { seed } })
   const silent = { start: () => {}, advance: () => {}, note: () => {}, end: () => {} }
   const watcher = { progress: silent, onSample: () => {}, signal: new AbortController().signal }
   const context = await createRun(loaded, join(folder, name), allPhases, watcher)
   try {
-    return await runStages(context, methodSteps(context.config))
+    const summary = await runStages(context, methodSteps(context.config))
+    await look(context)
+    return summary
   } finally {
     context.run.close()
   }
@@ -57,6 +68,7 @@ describe('the quickstart preset, a few steps of it', () => {
         'answers_only_sft score',
         'answers_only_rl score',
         'shuffled_history think_score',
+        'exchanged_reasoning think_score',
       ]),
     )
     for (const { n, hr1, lo95, hi95 } of summary?.table ?? []) {
@@ -66,8 +78,29 @@ describe('the quickstart preset, a few steps of it', () => {
     }
   }, 60_000)
 
-  it('gives the same bits again with the same seed', async () => {
-    await run('again', 3)
+  it('gives the same bits again with the same seed, and scores a reasoning alike whoever wrote it', async () => {
+    await run('again', 3, async (context) => {
+      const tests = testInstances(context.dataset, context.config)
+      const linesOf = (row: string) => {
+        const lines = readPredictions(context.run).filter(
+          (line) => line.row === row && line.mode === 'think_score',
+        )
+        return new Map(lines.map((line) => [line.instance, line]))
+      }
+      const [own, exchanged] = [linesOf('internalized'), linesOf('exchanged_reasoning')]
+      const stage = await internalizedStage(context, await imitatedStage(context))
+      const reasonings = tests.map(({ id }) => own.get(id)?.reasoning ?? '')
+      // Behind its own reasoning the model has the scores it has when it thinks.
+      const behind = await scoreBehind(context, stage as StageModel, tests, reasonings)
+      expect(behind.map(({ scores }) => scores)).toEqual(tests.map(({ id }) => own.get(id)?.scores))
+      // Everybody reads another's, and every reasoning is read once.
+      const read = tests.map(({ id }) => exchanged.get(id)?.reasoning)
+      expect([...read].sort()).toEqual([...reasonings].sort())
+      expect(exchanged.size).toBe(12)
+      expect(tests.map(({ id }) => exchanged.get(id)?.scores)).not.toEqual(
+        tests.map(({ id }) => own.get(id)?.scores),
+      )
+    })
     const bytes = (name: string) => readFileSync(join(folder, name, 'adapter', 'adapter_model.safetensors'))
     expect(bytes('again').equals(bytes('first'))).toBe(true)
   }, 60_000)
