@@ -32,7 +32,7 @@ export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from '.
 export { Model, type ModelOptions, modelTensors, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
 export { type ExpectedTensor, expectedTensors, isHarmless } from './model-tensors.js'
-export { linearNames } from './module-patterns.js'
+export { linearNames, repeatsARepetition } from './module-patterns.js'
 export type {
   Finish,
   LinearName,

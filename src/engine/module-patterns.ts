@@ -133,7 +133,7 @@ function fitting(pattern: string, source: string, names: readonly string[]): str
 }
 
 /** (a+)+ and its kind, which can take exponential time. */
-function repeatsARepetition(pattern: string): boolean {
+export function repeatsARepetition(pattern: string): boolean {
   const repeatsInside: boolean[] = [false]
   for (let at = 0; at < pattern.length; at++) {
     const character = pattern[at]

@@ -7,24 +7,22 @@
  */
 
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ReasonrecError } from '../engine/errors.js'
 import { isGgufPath } from '../engine/gguf.js'
 import { ggufTokenizerFiles } from './gguf-tokenizer.js'
+import {
+  type AddedTokenJson,
+  checkedTokenizer,
+  corrupt,
+  isId,
+  isRecord,
+  type Json,
+  type TokenizerJson,
+} from './tokenizer-json.js'
 
-export interface AddedTokenJson {
-  readonly id: number
-  readonly content: string
-  readonly special: boolean
-}
-
-type Json = Readonly<Record<string, unknown>>
-
-export interface TokenizerJson extends Json {
-  readonly added_tokens: readonly AddedTokenJson[]
-  readonly model: Json & { readonly type?: string; readonly unk_token?: string | null }
-}
+export type { AddedTokenJson, TokenizerJson } from './tokenizer-json.js'
 
 export interface TokenizerFiles {
   readonly json: TokenizerJson
@@ -37,13 +35,15 @@ export interface TokenizerFiles {
   readonly eosIds: readonly number[]
 }
 
+const largestTokenizer = 500_000_000 // bytes; the largest published ones have about 35 MB
+const largestOther = 50_000_000 // bytes
 const namedTokens = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const
 
 /** The tokenizer of a model folder; of a GGUF file: its own where its kind is known, else the one beside it. */
 export async function readTokenizerFiles(model: string): Promise<TokenizerFiles> {
   if (!isGgufPath(model)) return readTokenizerFolder(model)
   const own = ggufTokenizerFiles(model)
-  if (!('unknown' in own)) return { ...own, json: checked(model, own.json) }
+  if (!('unknown' in own)) return { ...own, json: checkedTokenizer(model, own.json) }
   if (existsSync(join(dirname(model), 'tokenizer.json'))) return readTokenizerFolder(dirname(model))
   throw new ReasonrecError('RR_TOKENIZER_MISSING', `${model} holds no tokenizer that is known here`, {
     expected: 'a llama vocabulary, or gpt2 with the word rule gpt-2, llama-bpe, qwen2 or smollm',
@@ -55,7 +55,7 @@ export async function readTokenizerFiles(model: string): Promise<TokenizerFiles>
 async function readTokenizerFolder(dir: string): Promise<TokenizerFiles> {
   const path = join(dir, 'tokenizer.json')
   if (!existsSync(path)) throw missing(dir)
-  const json = checked(path, parsed(path, await readFile(path, 'utf8')))
+  const json = checkedTokenizer(path, parsed(path, await text(path, largestTokenizer)))
   const config = (await optionalJson(join(dir, 'tokenizer_config.json'))) ?? {}
   const special = (await optionalJson(join(dir, 'special_tokens_map.json'))) ?? {}
   const specialTokens: Record<string, string> = {}
@@ -65,7 +65,10 @@ async function readTokenizerFolder(dir: string): Promise<TokenizerFiles> {
   }
   const model = await optionalJson(join(dir, 'config.json'))
   const generation = await optionalJson(join(dir, 'generation_config.json'))
-  const eosIds = [generation, model].flatMap((file) => [file?.eos_token_id].flat()).filter(isId)
+  const eosIds = [
+    ...endIds(join(dir, 'generation_config.json'), generation),
+    ...endIds(join(dir, 'config.json'), model),
+  ]
   return { json, config, template: await chatTemplate(dir, config), specialTokens, eosIds }
 }
 
@@ -147,53 +150,33 @@ function withoutPrefixSpace(preTokenizer: unknown): unknown {
 
 async function chatTemplate(dir: string, config: Json): Promise<string | null> {
   const file = join(dir, 'chat_template.jinja')
-  if (existsSync(file)) return readFile(file, 'utf8')
-  const listed = config.chat_template ?? (await optionalJson(join(dir, 'chat_template.json')))?.chat_template
-  if (typeof listed === 'string') return listed
-  if (!Array.isArray(listed)) return null
-  const named = listed.filter(isRecord)
-  const chosen = named.find(({ name }) => name === 'default') ?? named[0]
-  return typeof chosen?.template === 'string' ? chosen.template : null
+  if (existsSync(file)) return text(file, largestOther)
+  const other = join(dir, 'chat_template.json')
+  const listed = config.chat_template ?? (await optionalJson(other))?.chat_template
+  if (listed == null || typeof listed === 'string') return listed ?? null
+  const where = config.chat_template == null ? other : join(dir, 'tokenizer_config.json')
+  const named = Array.isArray(listed)
+    ? listed
+    : Object.entries(listed).map(([name, template]) => ({ name, template }))
+  if (named.length === 0) return null
+  const chosen: unknown = named.find((entry) => isRecord(entry) && entry.name === 'default') ?? named[0]
+  if (!isRecord(chosen) || typeof chosen.template !== 'string')
+    throw corrupt(where, 'a chat_template that is no text')
+  return chosen.template
 }
 
-function checked(path: string, value: unknown): TokenizerJson {
-  const model = isRecord(value) ? value.model : null
-  if (!isRecord(value) || !isRecord(model)) throw corrupt(path, 'no "model" section')
-  const type = model.type ?? (Array.isArray(model.vocab) ? 'Unigram' : 'merges' in model ? 'BPE' : 'unknown')
-  if (type !== 'BPE' && type !== 'Unigram') {
-    throw new ReasonrecError('RR_TOKENIZER_UNSUPPORTED', `${path} holds a tokenizer of another kind`, {
-      expected: 'BPE or Unigram',
-      got: String(type),
-      remedy: 'use a model of the Llama, Mistral, Qwen2 or Qwen3 family',
-    })
-  }
-  const entries = Array.isArray(model.vocab)
-    ? model.vocab.length
-    : isRecord(model.vocab)
-      ? Object.keys(model.vocab).length
-      : 0
-  if (entries === 0) throw corrupt(path, 'no vocabulary')
-  if (type === 'BPE') {
-    if (!isRecord(model.vocab) || !Object.values(model.vocab).every(isId))
-      throw corrupt(path, 'a vocabulary entry without an id')
-    if (!Array.isArray(model.merges)) throw corrupt(path, 'no merges')
-  }
-  const added = value.added_tokens ?? []
-  if (
-    !Array.isArray(added) ||
-    !added.every((token) => isRecord(token) && isId(token.id) && typeof token.content === 'string')
-  ) {
-    throw corrupt(path, 'an added token without id or content')
-  }
-  return {
-    decoder: null,
-    post_processor: null,
-    pre_tokenizer: null,
-    normalizer: null,
-    ...value,
-    added_tokens: added.map((token) => ({ ...token, special: token.special === true })),
-    model: { ...model, type },
-  } as TokenizerJson
+/** eos_token_id: an id, a list of ids, or nothing; ids outside the vocabulary are dropped by the tokenizer. */
+function endIds(path: string, file: Json | null): number[] {
+  const given = [file?.eos_token_id ?? []].flat()
+  if (!given.every((id) => Number.isSafeInteger(id))) throw corrupt(path, 'an eos_token_id that is no id')
+  return given.filter(isId)
+}
+
+async function text(path: string, largest: number): Promise<string> {
+  const found = await stat(path)
+  if (!found.isFile()) throw corrupt(path, 'no regular file')
+  if (found.size > largest) throw corrupt(path, `${found.size} bytes, at most ${largest} are read`)
+  return readFile(path, 'utf8')
 }
 
 function missing(dir: string): ReasonrecError {
@@ -207,15 +190,6 @@ function missing(dir: string): ReasonrecError {
   })
 }
 
-function corrupt(path: string, got: string, cause?: unknown): ReasonrecError {
-  return new ReasonrecError(
-    'RR_TOKENIZER_CORRUPT',
-    `${path} cannot be read`,
-    { expected: 'a tokenizer file', got, remedy: 'download it again' },
-    { cause },
-  )
-}
-
 function parsed(path: string, text: string): unknown {
   try {
     return JSON.parse(text)
@@ -227,7 +201,7 @@ function parsed(path: string, text: string): unknown {
 
 async function optionalJson(path: string): Promise<Json | null> {
   if (!existsSync(path)) return null
-  const value = parsed(path, await readFile(path, 'utf8'))
+  const value = parsed(path, await text(path, largestOther))
   if (!isRecord(value)) throw corrupt(path, 'JSON that is not an object')
   return value
 }
@@ -235,12 +209,4 @@ async function optionalJson(path: string): Promise<Json | null> {
 function tokenText(token: unknown): string | null {
   if (typeof token === 'string') return token
   return isRecord(token) && typeof token.content === 'string' ? token.content : null
-}
-
-function isId(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 24
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

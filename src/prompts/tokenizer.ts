@@ -77,7 +77,12 @@ export class Tokenizer {
     const files = await readTokenizerFiles(dir)
     const chat =
       files.template === null ? null : await ChatTemplate.compile(files.template, files.specialTokens)
-    return new Tokenizer(files, chat, dir)
+    try {
+      return new Tokenizer(files, chat, dir)
+    } catch (error) {
+      if (error instanceof ReasonrecError) throw error
+      throw unusable(dir, error) // the encoder met something that no check foresaw
+    }
   }
 
   /**
@@ -167,6 +172,21 @@ export class Tokenizer {
     return this.control
   }
 
+  /** What the tokenizer puts in front of a text by itself: a start token, or nothing. */
+  get startIds(): readonly number[] {
+    return this.prefix
+  }
+
+  get kind(): string {
+    return String(this.json.model.type)
+  }
+
+  /** The texts round a system's and a user's message; null without a template. */
+  chatTexts(): readonly string[] | null {
+    const roles = ['system', 'user'] as const
+    return this.chat ? this.chat.skeleton(roles).texts : null
+  }
+
   private turnEnd(): number | undefined {
     if (!this.chat?.has(answeredShape)) return undefined
     const tail = this.chat.skeleton(answeredShape).texts.at(-1) ?? ''
@@ -213,13 +233,17 @@ function encoder(json: TokenizerJson, config: object, where: string): Encoder {
   try {
     return new Encoder(json, config)
   } catch (error) {
-    throw new ReasonrecError(
-      'RR_TOKENIZER_CORRUPT',
-      `${where}/tokenizer.json cannot be used`,
-      { got: error instanceof Error ? error.message : String(error), remedy: 'download it again' },
-      { cause: error },
-    )
+    throw unusable(where, error)
   }
+}
+
+function unusable(where: string, error: unknown): ReasonrecError {
+  return new ReasonrecError(
+    'RR_TOKENIZER_CORRUPT',
+    `${where}/tokenizer.json cannot be used`,
+    { got: error instanceof Error ? error.message : String(error), remedy: 'download it again' },
+    { cause: error },
+  )
 }
 
 function encoded(by: Encoder, text: string, addSpecial: boolean): Int32Array {

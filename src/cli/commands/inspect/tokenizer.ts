@@ -22,11 +22,15 @@ export const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
     const tokenizer = await Tokenizer.open(modelFolder(args.model))
     const ids = args.text === undefined ? null : Array.from(tokenizer.encodeUntrusted(args.text))
     const facts = {
+      kind: tokenizer.kind,
       vocabulary: tokenizer.vocabularySize,
+      start: tokenizer.startIds,
       eos: tokenizer.eosIds,
+      eos_text: tokenizer.eosIds.map((id) => tokenizer.decode([id])),
       chat_template: tokenizer.hasChatTemplate,
+      chat: tokenizer.chatTexts(),
       special: [...tokenizer.specialIds].sort((a, b) => a - b),
-      ...(ids && { ids, decoded: tokenizer.decode(ids) }),
+      ...(ids && { ids, pieces: ids.map((id) => tokenizer.decode([id])), decoded: tokenizer.decode(ids) }),
     }
     if (args.json) printJson(facts)
     else
