@@ -16,6 +16,7 @@
 
 #include "core/philox.h"
 #include "graph/chains.h"
+#include "graph/overlap.h"
 
 namespace reasonrec {
 
@@ -45,27 +46,17 @@ class Draws {
 
 // Memory of one worker, used by one query after another.
 struct ChainScratch {
-  std::vector<int32_t> marks;  // (items): place in own + 1, kBarred, or 0
-  std::vector<int32_t> own_items;
-  std::vector<float> own_ratings;
-  std::vector<double> own_times, recency;
-  struct Shared {
-    int32_t own;   // place in own_items
-    int32_t edge;  // place in u1's row
-  };
-  std::vector<Shared> shared;
-  std::vector<int32_t> used, order, outside;
+  OverlapScratch overlap;
+  std::vector<int32_t> used, outside;
   std::vector<Candidate> pool;
   std::vector<double> cumulative;  // of the pool's weights
+  std::vector<double> weights;
   CandidateScratch candidates;
 };
 
 class ChainSampler {
  public:
   ChainSampler(const InteractionGraph&, const ChainOptions&, const ChainQuery&, ChainScratch&);
-  ~ChainSampler();
-  ChainSampler(const ChainSampler&) = delete;
-  ChainSampler& operator=(const ChainSampler&) = delete;
 
   // Writes at most query.count chains of `form`; returns how many there are.
   int32_t sample(ChainForm form, int32_t* users, int32_t* items, float* ratings);
@@ -73,15 +64,9 @@ class ChainSampler {
   void list_candidates(ChainForm form);
 
  private:
-  using Shared = ChainScratch::Shared;
-  EdgeRow own() const;
-  void take_own(const EdgeRow&);
-  void mark();
   bool passed_over(int32_t user) const;
-  int32_t share(int32_t user);
   int32_t least(ChainForm form) const;  // items a u1 must share
   bool list_outside(int32_t user);
-  double agreement(const EdgeRow& theirs) const;
   bool cheap_to_list(ChainForm form) const;
   int32_t propose(ChainForm form);
   int32_t next_user(ChainForm form);
@@ -100,9 +85,9 @@ class ChainSampler {
   const ChainQuery& query_;
   ChainScratch& scratch_;
   Draws draws_;
-  double limit_;        // others' edges must be earlier
-  int32_t shared_ = 0;  // valid places of scratch.shared
-  int64_t left_ = 0;    // of the pool
+  double limit_;  // others' edges must be earlier
+  Overlap overlap_;
+  int64_t left_ = 0;  // of the pool
   bool listed_ = false;
 };
 

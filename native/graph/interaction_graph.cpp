@@ -91,14 +91,45 @@ InteractionGraph::InteractionGraph(int32_t users, int32_t items, const Edges& ed
   fill(by_user_, kept, edges.items);
   fill(by_item_, turned, edges.users);
   rating_span_ = highest > lowest ? highest - lowest : 0;
-  sorted_times_ = by_user_.times;
-  for (int32_t user = 0; user < users; ++user)
-    std::sort(sorted_times_.begin() + by_user_.offsets[size_t(user)],
-              sorted_times_.begin() + by_user_.offsets[size_t(user) + 1]);
+  add_bits();
+  add_times();
+}
+
+// Where `items` bits take at most the room of the ids.
+void InteractionGraph::add_bits() {
+  bits_at_.assign(size_t(users_), -1);
+  for (int32_t user = 0; user < users_; ++user) {
+    const EdgeRow row = items_of(user);
+    if (row.size == 0 || words() * 8 > row.size * 4) continue;
+    bits_at_[size_t(user)] = int64_t(bits_.size());
+    bits_.resize(bits_.size() + size_t(words()));
+    uint64_t* bits = bits_.data() + bits_at_[size_t(user)];
+    for (int64_t e = 0; e < row.size; ++e)
+      bits[row.ids[e] >> 6] |= uint64_t(1) << (row.ids[e] & 63);
+  }
+}
+
+void InteractionGraph::add_times() {
+  ranks_.resize(by_user_.ids.size());
+  sorted_times_.resize(by_user_.ids.size());
+  std::vector<int32_t> order;
+  for (int32_t user = 0; user < users_; ++user) {
+    const EdgeRow row = items_of(user);
+    const size_t begin = size_t(by_user_.offsets[size_t(user)]), n = size_t(row.size);
+    order.resize(n);
+    for (size_t e = 0; e < n; ++e) order[e] = int32_t(e);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return row.times[a] > row.times[b]; });
+    for (size_t rank = 0; rank < n; ++rank) {
+      ranks_[begin + size_t(order[rank])] = int32_t(rank);
+      sorted_times_[begin + n - 1 - rank] = row.times[order[rank]];
+    }
+  }
 }
 
 int64_t InteractionGraph::bytes() const {
-  int64_t sum = int64_t(sorted_times_.size() * sizeof(double));
+  int64_t sum = int64_t(sorted_times_.size() * sizeof(double) + ranks_.size() * sizeof(int32_t) +
+                        bits_.size() * sizeof(uint64_t) + bits_at_.size() * sizeof(int64_t));
   for (const Rows* rows : {&by_user_, &by_item_})
     sum += int64_t(rows->offsets.size() * sizeof(int64_t) + rows->ids.size() * sizeof(int32_t) +
                    rows->ratings.size() * sizeof(float) + rows->times.size() * sizeof(double));
