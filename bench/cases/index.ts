@@ -1,0 +1,6 @@
+/** Every case of the bench, in the order of the table. */
+
+import type { BenchCase } from '../contract.js'
+import { chains } from './chains.js'
+
+export const cases: readonly BenchCase[] = [chains]
