@@ -155,6 +155,7 @@ async function chatTemplate(dir: string, config: Json): Promise<string | null> {
   const listed = config.chat_template ?? (await optionalJson(other))?.chat_template
   if (listed == null || typeof listed === 'string') return listed ?? null
   const where = config.chat_template == null ? other : join(dir, 'tokenizer_config.json')
+  if (typeof listed !== 'object') throw corrupt(where, 'a chat_template that is no text')
   const named = Array.isArray(listed)
     ? listed
     : Object.entries(listed).map(([name, template]) => ({ name, template }))

@@ -41,12 +41,12 @@ export class Tokenizer {
   private readonly prefix: readonly number[]
   private readonly cache = new Map<string, Int32Array>()
 
-  private constructor(files: TokenizerFiles, chat: ChatTemplate | null, where: string) {
+  private constructor(files: TokenizerFiles, chat: ChatTemplate | null, whole: Encoder, where: string) {
     const { json, config } = files
     this.json = json
     this.chat = chat
     this.hasChatTemplate = chat !== null
-    this.whole = encoder(json, config, where)
+    this.whole = whole
     const following = continuation(json)
     this.following = sameRules(following, json) ? this.whole : encoder(following, config, where)
     this.plain = encoder(untrustedVariant(json), config, where)
@@ -75,10 +75,11 @@ export class Tokenizer {
    */
   static async open(dir: string): Promise<Tokenizer> {
     const files = await readTokenizerFiles(dir)
+    const whole = encoder(files.json, files.config, dir) // before a process is started for the template
     const chat =
       files.template === null ? null : await ChatTemplate.compile(files.template, files.specialTokens)
     try {
-      return new Tokenizer(files, chat, dir)
+      return new Tokenizer(files, chat, whole, dir)
     } catch (error) {
       if (error instanceof ReasonrecError) throw error
       throw unusable(dir, error) // the encoder met something that no check foresaw
