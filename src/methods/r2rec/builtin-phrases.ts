@@ -1,64 +1,98 @@
 /**
- * Sentences of R2Rec's builtin teacher in the standard wording. Each says something that its condition in
- * builtin-teacher.ts has made sure of:
+ * Sentences of R2Rec's builtin teacher in the standard wording, by what builtin-teacher.ts has made sure of. `brief` ones serve
+ * small models, whose prompts ask for few words.
  *   {title} {rating}   item and rating of the step's hop          {other}  the rating the step is compared with
  *   {noun} {nouns}     what a title names                         {gap}    difference in words, "1 point"
- *   {amount}           "many", "several" or "some" other users    {answer} the rating that is foretold
+ *   {amount}           "many", "several", "some" or "no" users    {answer} the rating that is foretold
  */
 
-export const above = [
-  'u0 gave {title} {rating} of 5, more than u0 gives on average among the ratings shown here, so this is a {noun} that u0 really likes.',
-  'With {rating} of 5 {title} stands above the mean of what u0 is shown to have rated, which marks it as a favourite of u0.',
-] as const
+export interface Phrases {
+  readonly full: readonly string[]
+  readonly brief: readonly string[]
+}
 
-export const below = [
-  'u0 gave {title} {rating} of 5, less than u0 gives on average among the ratings shown here, so {nouns} of this kind suit u0 less.',
-  'With {rating} of 5 {title} stands below the mean of what u0 is shown to have rated, which says that u0 did not take to it much.',
-] as const
+export const phrases = {
+  /** The first step: u0's rating against the mean of u0's shown ones. */
+  above: {
+    full: [
+      'u0 gave {title} {rating} of 5, more than u0 gives on average among the ratings shown here, so this is a {noun} that u0 really likes.',
+      'With {rating} of 5 {title} stands above the mean of what u0 is shown to have rated, which marks it as a favourite of u0.',
+    ],
+    brief: ['With {rating} of 5 {title} is above what u0 gives on average.'],
+  },
+  below: {
+    full: [
+      'u0 gave {title} {rating} of 5, less than u0 gives on average among the ratings shown here, so {nouns} of this kind suit u0 less.',
+      'With {rating} of 5 {title} stands below the mean of what u0 is shown to have rated, which says that u0 did not take to it much.',
+    ],
+    brief: ['With {rating} of 5 {title} is below what u0 gives on average.'],
+  },
+  average: {
+    full: [
+      'u0 gave {title} {rating} of 5, which is about what u0 gives on average among the ratings shown here, neither a favourite nor a failure.',
+    ],
+    brief: ['With {rating} of 5 {title} is about what u0 gives on average.'],
+  },
+  unrated: {
+    full: ['u0 chose {title}, and what is shown here does not say how well u0 liked this {noun}.'],
+    brief: ['u0 chose {title}, and no rating says how well u0 liked it.'],
+  },
+  /** Another user's rating of the same item. */
+  agree: {
+    full: [
+      'u1 gave {title} {rating} of 5, no more than one point from the {other} of u0, so the two of them agree on this {noun}.',
+      'On {title} u1 comes to {rating} of 5 and u0 to {other}, which is close, so u1 is a fair guide to the taste of u0.',
+    ],
+    brief: ['With {rating} of 5 for {title} u1 agrees with u0.'],
+  },
+  differ: {
+    full: [
+      'u1 gave {title} {rating} of 5, which is {gap} away from the {other} of u0, so the two of them differ on this {noun}.',
+      'On {title} u1 comes to {rating} of 5 and u0 to {other}, {gap} apart, so what u1 likes has to be taken with care.',
+    ],
+    brief: ['With {rating} of 5 for {title} u1 is {gap} away from u0.'],
+  },
+  shared: {
+    full: ['u1 chose {title} as well, so the two of them share at least this one {noun} in what they took.'],
+    brief: ['u1 chose {title} as well.'],
+  },
+  /** Another user's next item, against the one before it. */
+  more: {
+    full: [
+      'u1 gave {title} {rating} of 5, more than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+    ],
+    brief: ['u1 gave {title} {rating} of 5, more than before, and {amount} others took both.'],
+  },
+  less: {
+    full: [
+      'u1 gave {title} {rating} of 5, less than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+    ],
+    brief: ['u1 gave {title} {rating} of 5, less than before, and {amount} others took both.'],
+  },
+  same: {
+    full: [
+      'u1 gave {title} {rating} of 5, the same as the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+    ],
+    brief: ['u1 gave {title} {rating} of 5, the same as before, and {amount} others took both.'],
+  },
+  next: {
+    full: ['u1 went on to {title}, and {amount} other users have taken both of these {nouns} as well.'],
+    brief: ['u1 went on to {title}, and {amount} others took both.'],
+  },
+  /** The last step. */
+  rating: {
+    full: [
+      'Carried over to u0, who is read here by the steps before, {title} comes to about {answer} of 5 in the end.',
+      'Taking the taste of u0 and the rating of u1 together, {title} should stand at {answer} of 5 with u0.',
+    ],
+    brief: ['Carried over to u0, {title} comes to about {answer} of 5.'],
+  },
+  ranking: {
+    full: [
+      'u0 also took {title}, so the options that other users took beside these {nouns} come first, and the one they took most often leads.',
+    ],
+    brief: ['u0 also took {title}, so what others took beside these comes first.'],
+  },
+} as const satisfies Readonly<Record<string, Phrases>>
 
-export const average = [
-  'u0 gave {title} {rating} of 5, which is about what u0 gives on average among the ratings shown here, neither a favourite nor a failure.',
-] as const
-
-export const unrated = [
-  'u0 chose {title}, and what is shown here does not say how well u0 liked this {noun}.',
-] as const
-
-export const agree = [
-  'u1 gave {title} {rating} of 5, no more than one point from the {other} of u0, so the two of them agree on this {noun}.',
-  'On {title} u1 comes to {rating} of 5 and u0 to {other}, which is close, so u1 is a fair guide to the taste of u0.',
-] as const
-
-export const differ = [
-  'u1 gave {title} {rating} of 5, which is {gap} away from the {other} of u0, so the two of them differ on this {noun}.',
-  'On {title} u1 comes to {rating} of 5 and u0 to {other}, {gap} apart, so what u1 likes has to be taken with care.',
-] as const
-
-export const unknownBoth = [
-  'u1 chose {title} as well, so the two of them share at least this one {noun} in what they took.',
-] as const
-
-export const nextMore = [
-  'u1 gave {title} {rating} of 5, more than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
-] as const
-
-export const nextLess = [
-  'u1 gave {title} {rating} of 5, less than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
-] as const
-
-export const nextSame = [
-  'u1 gave {title} {rating} of 5, the same as the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
-] as const
-
-export const nextUnknown = [
-  'u1 went on to {title}, and {amount} other users have taken both of these {nouns} as well.',
-] as const
-
-export const lastRating = [
-  'Carried over to u0, who is read here by the steps before, {title} comes to about {answer} of 5 in the end.',
-  'Taking the taste of u0 and the rating of u1 together, {title} should stand at {answer} of 5 with u0.',
-] as const
-
-export const lastRanking = [
-  'u0 also took {title}, so the options that other users took beside these {nouns} come first, and the one they took most often leads.',
-] as const
+export type Situation = keyof typeof phrases

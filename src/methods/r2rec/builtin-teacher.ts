@@ -17,12 +17,15 @@ import { capitalised, plainNoun, plural } from '../../prompts/noun.js'
 import { titleValues } from '../../quickstart/catalogue-words.js'
 import { CoOccurrence } from '../../teacher/co-occurrence.js'
 import { builtinTeacher } from '../../teacher/teacher.js'
-import * as phrases from './builtin-phrases.js'
+import { type Phrases, phrases, type Situation } from './builtin-phrases.js'
 import { compactThought } from './compact-thoughts.js'
 import { evidenceOf, shownRating } from './question.js'
 import type { BlindRequest, StepTeacher, ThoughtRequest, ThoughtsRequest, Written } from './step-teacher.js'
 import type { Step } from './walk.js'
 import type { Wording } from './wording.js'
+
+/** Prompts that allow fewer words a step get the brief sentences. */
+const wordsOfFull = 35
 
 export class R2RecBuiltinTeacher implements StepTeacher {
   readonly name = builtinTeacher
@@ -99,7 +102,8 @@ export class R2RecBuiltinTeacher implements StepTeacher {
       amount: amount(before ? this.othersWithBoth(before.item, hop.item, question.user) : 0),
       answer: String(answer),
     }
-    const list = this.phrasesFor(question, walk, index, rating, other)
+    const { full, brief }: Phrases = phrases[this.situation(question, walk, index, rating, other)]
+    const list = this.words.options.stepWords < wordsOfFull ? brief : full
     const sentence = list[seeded(this.seed, 'thought', question.id, index).below(list.length)] as string
     const filled = sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '')
     return sentence.startsWith('u') ? filled : capitalised(filled)
@@ -110,28 +114,27 @@ export class R2RecBuiltinTeacher implements StepTeacher {
     return Math.max(0, this.statistics.together(a, b, user) - 1)
   }
 
-  private phrasesFor(
+  private situation(
     question: Instance,
     walk: readonly Step[],
     index: number,
     rating: number | null,
     other: number | null,
-  ): readonly string[] {
-    if (index === walk.length - 1)
-      return evidenceOf(question).query === 'rating' ? phrases.lastRating : phrases.lastRanking
-    if (index === 0) return this.firstPhrases(question, rating)
+  ): Situation {
+    if (index === walk.length - 1) return evidenceOf(question).query
+    if (index === 0) return this.firstSituation(question, rating)
     const sameItem = walk[index]?.hop.place === walk[index - 1]?.hop.place
-    if (rating === null || other === null) return sameItem ? phrases.unknownBoth : phrases.nextUnknown
-    if (sameItem) return Math.abs(rating - other) <= 1 ? phrases.agree : phrases.differ
-    if (rating === other) return phrases.nextSame
-    return rating > other ? phrases.nextMore : phrases.nextLess
+    if (rating === null || other === null) return sameItem ? 'shared' : 'next'
+    if (sameItem) return Math.abs(rating - other) <= 1 ? 'agree' : 'differ'
+    if (rating === other) return 'same'
+    return rating > other ? 'more' : 'less'
   }
 
-  private firstPhrases(question: Instance, rating: number | null): readonly string[] {
+  private firstSituation(question: Instance, rating: number | null): Situation {
     const mean = this.shownMean(question)
-    if (rating === null || mean === null) return phrases.unrated
-    if (Math.abs(rating - mean) < 0.5) return phrases.average
-    return rating > mean ? phrases.above : phrases.below
+    if (rating === null || mean === null) return 'unrated'
+    if (Math.abs(rating - mean) < 0.5) return 'average'
+    return rating > mean ? 'above' : 'below'
   }
 
   private shownMean(question: Instance): number | null {

@@ -1,6 +1,6 @@
 /**
  * Thoughts of the compact wording, as text. A step names the hop's item and rating; what it adds:
- *   u0's first, another user's next item   likes V W     two of the item's values
+ *   u0's first, another user's next item   likes V W     two of the item's values; none where it has none
  *   another user's rating of the same item agree|differ  differ: more than one apart
  *   the closing one                        so V W        the values the choice goes by (so none: there are none)
  */
@@ -42,16 +42,18 @@ export function compactThought(
   const closes = index === walk.length - 1
   const asked = closes && evidenceOf(instance).query === 'rating'
   const rating = asked ? null : shownRating(dataset, hop.rating)
-  const said = closes
-    ? `so ${so.length === 0 ? 'none' : so.join(' ')}`
-    : middle(dataset, walk, index, liked(step))
+  const said = closes ? `so ${listed(so)}` : middle(dataset, walk, index, liked(step))
   return [String(number), title, ...(rating === null ? [] : [String(rating)]), said].join(' ')
 }
 
 function middle(dataset: Dataset, walk: readonly Step[], index: number, liked: readonly string[]): string {
   const before = walk[index - 1]?.hop
   const { hop } = walk[index] as Step
-  if (before?.item !== hop.item) return `likes ${liked.join(' ')}`
+  if (before?.item !== hop.item) return `likes ${listed(liked)}`
   const [one, other] = [shownRating(dataset, before.rating), shownRating(dataset, hop.rating)]
   return one !== null && other !== null && Math.abs(one - other) <= 1 ? 'agree' : 'differ'
+}
+
+function listed(values: readonly string[]): string {
+  return values.length === 0 ? 'none' : values.join(' ')
 }

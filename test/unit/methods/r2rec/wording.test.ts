@@ -62,7 +62,7 @@ describe('thoughts and answers', () => {
     )
     const [asked] = walksOf(rating)
     const lines = compactThoughts(handMade, rating, asked ?? [], { ...words, so: [] }).split('\n')
-    expect([lines[2], lines[3]]).toEqual(['3 Cove Pell 5 likes ', '4 Cove Pell so none'])
+    expect([lines[2], lines[3]]).toEqual(['3 Cove Pell 5 likes none', '4 Cove Pell so none'])
     const differing = { ...loop, ratings: [5, 3, 4, 3] }
     const [other] = walksOf({ ...ranking, evidence: { query: 'ranking', ratings: [], chains: [differing] } })
     expect(compactThoughts(handMade, ranking, other ?? [], words)).toContain('\n2 Lagoon Orin 3 differ\n')
