@@ -9,10 +9,12 @@ import type { Trace } from '../../../src/methods/method.js'
 import { askedOf } from '../../../src/methods/r2rec/index.js'
 import { evidenceOf } from '../../../src/methods/r2rec/question.js'
 import { methodSteps, presetFile } from '../../../src/methods/registry.js'
-import { createRun } from '../../../src/methods/session.js'
+import { createRun, openRun } from '../../../src/methods/session.js'
+import { imitationPlan } from '../../../src/phases/examples.js'
 import { readJsonLines } from '../../../src/phases/files.js'
 import { allPhases, runStages } from '../../../src/phases/pipeline.js'
 import type { InternalizeMetrics, MetricsLine } from '../../../src/phases/run-record.js'
+import { keptTraces } from '../../../src/phases/traces.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'r2rec-quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -34,6 +36,9 @@ const few = [
   'report.html=false',
 ]
 
+const silent = { start: () => {}, advance: () => {}, note: () => {}, end: () => {} }
+const watcher = { progress: silent, onSample: () => {}, signal: new AbortController().signal }
+
 async function run(name: string, seed: number, more: readonly string[] = []) {
   const loaded = loadConfig({
     preset: presetFile('r2rec-quickstart'),
@@ -41,8 +46,6 @@ async function run(name: string, seed: number, more: readonly string[] = []) {
     set: [...few, ...more],
     options: { seed },
   })
-  const silent = { start: () => {}, advance: () => {}, note: () => {}, end: () => {} }
-  const watcher = { progress: silent, onSample: () => {}, signal: new AbortController().signal }
   const context = await createRun(loaded, join(folder, name), allPhases, watcher)
   try {
     return await runStages(context, methodSteps(context.config))
@@ -98,6 +101,26 @@ describe('the quickstart preset of R2Rec, a few steps of it', () => {
       }
     }
     expect(new Set(kept.map((trace) => evidenceOf(askedOf(trace)).query))).toContain('rating')
+  })
+
+  it('learns from responses alone: no weight on a prompt, all of it on thoughts and answer', async () => {
+    const context = await openRun(join(folder, 'first'), watcher)
+    try {
+      const traces = context.method.mixture(keptTraces(context.run), context.config.seed)
+      const { examples, direct, overlong } = imitationPlan(context)
+      expect([examples.length, direct, overlong]).toEqual([traces.length, 0, 0])
+      for (const { id, ids, weights } of examples) {
+        const trace = traces[Number(id.split('#').at(-1))] as Trace
+        const prompt = context.encoding.prompt(askedOf(trace), 'reason')
+        expect(Array.from(ids.subarray(0, prompt.length))).toEqual(Array.from(prompt))
+        expect(weights.subarray(0, prompt.length).every((weight) => weight === 0)).toBe(true)
+        expect(weights.subarray(prompt.length).every((weight) => weight === 1)).toBe(true)
+        const response = context.tokenizer.decode(ids.subarray(prompt.length))
+        expect(response).toContain(`</think><answer>${trace.answer}</answer>`)
+      }
+    } finally {
+      context.run.close()
+    }
   })
 
   it('trains what it sampled', () => {
