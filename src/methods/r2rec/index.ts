@@ -73,7 +73,7 @@ export function r2rec(options: R2RecOptions): R2Rec {
     options,
     chainSource,
     question: (dataset, instance, use) =>
-      use === 'practice' && asksRating(instance, options)
+      use === 'practice' && drawnForRating(instance, options)
         ? (practiceRating(dataset, instance, chainSource(dataset), options) ?? question(dataset, instance))
         : question(dataset, instance),
     prompt: (dataset, instance, mode): Prompt =>
@@ -107,7 +107,7 @@ function historyChains(source: ChainSource, instance: Instance, count: number): 
   return count === 0 ? [] : source.amongHistory(instance, count)
 }
 
-function asksRating({ id }: Instance, { ratingPrompts, seed }: R2RecOptions): boolean {
+function drawnForRating({ id }: Instance, { ratingPrompts, seed }: R2RecOptions): boolean {
   return ratingPrompts > 0 && hashUnit(seed, 'rating prompt', id) < ratingPrompts
 }
 

@@ -5,12 +5,10 @@
 
 import { chosen } from '../../data/random.js'
 import type { Trace } from '../method.js'
-import type { evidenceOf } from './question.js'
+import { asksRating } from './question.js'
 
 export function ratingAndRanking(traces: readonly Trace[], rankingShare: number, seed: number): Trace[] {
-  const isRating = ({ evidence }: Trace): boolean =>
-    (evidence as ReturnType<typeof evidenceOf>).query === 'rating'
-  const ratings = traces.filter(isRating).length
+  const ratings = traces.filter(asksRating).length
   const rankings = traces.length - ratings
   if (ratings === 0 || rankings === 0) return [...traces]
   const ratingsWanted =
@@ -20,7 +18,7 @@ export function ratingAndRanking(traces: readonly Trace[], rankingShare: number,
   const numbered = traces.map((trace, place) => ({ trace, place }))
   const kept = (rating: boolean, most: number) =>
     chosen(
-      numbered.filter(({ trace }) => isRating(trace) === rating),
+      numbered.filter(({ trace }) => asksRating(trace) === rating),
       most,
       ({ place }) => String(place),
       seed,

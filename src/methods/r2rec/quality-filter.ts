@@ -24,7 +24,7 @@ import { isAnswered, isRight } from '../../rewards/reward.js'
 import { containedPhrase, phraseList } from '../../rewards/text-statistics.js'
 import type { GateResult, Trace } from '../method.js'
 import { hasSteps, parseTrace, type Thought, thoughtsOf } from './interaction-of-thoughts.js'
-import { type Evidence, evidenceOf, shownRating } from './question.js'
+import { asksRating, evidenceOf, shownRating } from './question.js'
 import { type Step, walksOf } from './walk.js'
 
 const leakPhrases = phraseFile('leak-phrases')
@@ -142,7 +142,7 @@ export class QualityFilter {
     const { required } = this.settings
     const passes = ({ gate: name, passed }: GateResult): boolean => passed || !required.has(name)
     if (!trace.kept || !trace.gates.every(passes)) return { ...trace, kept: false }
-    const further = [this.dedupe(trace), ...(isRating(trace) ? [this.balance(trace)] : [])]
+    const further = [this.dedupe(trace), ...(asksRating(trace) ? [this.balance(trace)] : [])]
     const kept = further.every(passes)
     if (kept) this.admit(trace)
     return { ...trace, gates: [...trace.gates, ...further], kept }
@@ -160,18 +160,14 @@ export class QualityFilter {
 
   private admit(trace: Trace): void {
     this.seen.add(keyOf(trace))
-    if (!isRating(trace)) return
+    if (!asksRating(trace)) return
     this.rated++
     this.counts.set(trace.answer, (this.counts.get(trace.answer) ?? 0) + 1)
   }
 }
 
-function isRating({ evidence }: Trace): boolean {
-  return (evidence as Evidence | undefined)?.query === 'rating'
-}
-
 function keyOf(trace: Trace): string {
-  return JSON.stringify([isRating(trace), trace.instance])
+  return JSON.stringify([asksRating(trace), trace.instance])
 }
 
 function gate(name: string, passed: boolean, value: GateResult['value']): GateResult {

@@ -22,6 +22,11 @@ export interface Evidence {
 
 export const ratingClasses = [1, 2, 3, 4, 5] as const
 
+/** Is this a rating question, or a trace about one? */
+export function asksRating({ evidence }: Pick<Instance, 'evidence'>): boolean {
+  return (evidence as Evidence | undefined)?.query === 'rating'
+}
+
 /** A ranking by titles alone where nothing else was put there. */
 export function evidenceOf(instance: Instance): Evidence {
   return (instance.evidence as Evidence | undefined) ?? { query: 'ranking', ratings: [], chains: [] }
