@@ -33,6 +33,9 @@ const few = [
   'rl.mask_truncated=false',
   'eval.instances=12',
   'model.threads=1',
+  'collect.max_new=24',
+  'rl.max_new=24',
+  'eval.max_new=24',
   'report.html=false',
 ]
 
@@ -54,7 +57,8 @@ async function run(name: string, seed: number, more: readonly string[] = []) {
   }
 }
 
-describe('the quickstart preset of R2Rec, a few steps of it', () => {
+// Two to four seconds of work each, and far more where many share the machine.
+describe('the quickstart preset of R2Rec, a few steps of it', { timeout: 180_000 }, () => {
   it('fills every row of the table, with the cut at three', async () => {
     const summary = await run('first', 3)
     expect(new Set(summary?.table.map(({ id, mode }) => `${id} ${mode}`))).toEqual(
