@@ -59,8 +59,9 @@ RR_TEST("weights: one file, shards and a saved model load to the same bits") {
     const Pass want = pass_of(context, *model, example);
 
     auto sharded = Model::load(context, family.config, {folder / "3", folder / "1", folder / "2"});
-    expect(!sharded->trainable() && sharded->values() == nullptr && sharded->head_backward().empty(),
-           "loads frozen, forward only");
+    expect(
+        !sharded->trainable() && sharded->values() == nullptr && sharded->head_backward().empty(),
+        "loads frozen, forward only");
     sharded->save(context, folder / "frozen");  // from panels
     model->save(context, folder / "master");
     auto from_panels = Model::load(context, family.config, {folder / "frozen"});

@@ -128,6 +128,33 @@ describe('a model folder', () => {
     expect((await refusal(() => weightFiles(hostile))).code).toBe('RR_BAD_WEIGHT_MAP')
   })
 
+  it.each([
+    ['nothing', '', 'RR_BAD_MODEL_CONFIG'],
+    ['half of an object', '{"weight_map": {', 'RR_BAD_MODEL_CONFIG'],
+    ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:00', 'RR_BAD_MODEL_CONFIG'],
+    ['a list', '[]', 'RR_BAD_WEIGHT_MAP'],
+    ['null', 'null', 'RR_BAD_WEIGHT_MAP'],
+    ['no weight_map', '{"metadata": {}}', 'RR_BAD_WEIGHT_MAP'],
+    ['an empty weight_map', '{"weight_map": {}}', 'RR_BAD_WEIGHT_MAP'],
+    ['a weight_map that is a list', '{"weight_map": ["a.safetensors"]}', 'RR_BAD_WEIGHT_MAP'],
+    ['a weight_map that is a text', '{"weight_map": "a.safetensors"}', 'RR_BAD_WEIGHT_MAP'],
+    ['numbers for files', '{"weight_map": {"a": 1}}', 'RR_BAD_WEIGHT_MAP'],
+    ['objects for files', '{"weight_map": {"a": {"file": "b.safetensors"}}}', 'RR_BAD_WEIGHT_MAP'],
+    ['nested lists', `{"weight_map": ${'['.repeat(5000)}${']'.repeat(5000)}}`, 'RR_BAD_WEIGHT_MAP'],
+    ['a name with a line end', '{"weight_map": {"a": "b\\n.safetensors/"}}', 'RR_BAD_WEIGHT_MAP'],
+    ['an empty name', '{"weight_map": {"a": ""}}', 'RR_BAD_WEIGHT_MAP'],
+    ['a name with a zero', '{"weight_map": {"a": "b\\u0000.safetensors"}}', 'RR_BAD_WEIGHT_MAP'],
+  ])('whose index is malformed (%s) is refused in one line, at once', async (name, text, code) => {
+    const hostile = folderWith(`index-${name.replaceAll(' ', '-')}`, { 'model.safetensors.index.json': text })
+    const began = process.cpuUsage()
+    const error = await refusal(() => weightFiles(hostile))
+    const { user, system } = process.cpuUsage(began) // the processor's time: others may hold us up
+    expect((user + system) / 1000).toBeLessThan(50)
+    expect(error.code).toBe(code)
+    expect(error.toLine()).not.toContain('\n')
+    expect(error.toLine().length).toBeLessThan(600)
+  })
+
   it('whose index names a file that is missing is refused', async () => {
     const index = JSON.stringify({ weight_map: { 'model.norm.weight': 'model-00001-of-00002.safetensors' } })
     const error = await refusal(() =>
