@@ -18,6 +18,7 @@ Napi::Value info_of_engine(const Napi::CallbackInfo& info) {
     Napi::Object out = Napi::Object::New(env);
     out.Set("version", kVersion);
     out.Set("isa", select_cpu_kernels().name);
+    out.Set("panel", select_cpu_kernels().panel);
     Napi::Array isas = Napi::Array::New(env);
     for (const Kernels* kernels : cpu_kernels()) isas.Set(isas.Length(), kernels->name);
     out.Set("isas", isas);

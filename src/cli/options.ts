@@ -70,6 +70,13 @@ export function runOptions<T>(parser: Argv<T>) {
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
 }
 
+/** Of verbs that open a model without a configuration. */
+export const dtypeOption = {
+  choices: ['auto', 'fp32', 'bf16'] as const,
+  default: 'auto' as const,
+  describe: 'How weights are held; auto: bf16 where they are stored so, else fp32',
+}
+
 export function configOf(args: RunArguments): LoadedConfig {
   requireDevice(args.device)
   return loadConfig(sourcesOf(args))

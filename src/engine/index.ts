@@ -29,6 +29,7 @@ export {
 } from './graph.js'
 export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
+export { type MemoryPlan, type MemoryQuestion, planMemory } from './memory.js'
 export { Model, type ModelOptions, modelTensors, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
 export { type ExpectedTensor, expectedTensors, isHarmless } from './model-tensors.js'

@@ -343,6 +343,8 @@ export interface NativeAddon {
   info(): {
     readonly version: string
     readonly isa: string
+    /** Columns per panel of a packed matrix. */
+    readonly panel: number
     readonly isas: string[]
     readonly threads: number
   }

@@ -16,7 +16,12 @@ export const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
   describe: 'Vocabulary, end tokens, chat template; ids of a text',
   builder: (parser) =>
     commonOptions(parser)
-      .option('model', { type: 'string', demandOption: true, requiresArg: true, describe: 'Model folder' })
+      .option('model', {
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        describe: 'Model folder or GGUF file',
+      })
       .option('text', { type: 'string', requiresArg: true, describe: 'Text to encode, as untrusted text' }),
   handler: async (args: ArgumentsCamelCase<TokenizerArguments>) => {
     const tokenizer = await Tokenizer.open(modelFolder(args.model))
