@@ -10,7 +10,7 @@
 
 import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Adapter, Model, weightFiles } from '../engine/index.js'
+import { Adapter, isGgufPath, Model, ReasonrecError, weightFiles } from '../engine/index.js'
 import type { Exported } from './exported.js'
 import { bytesPerElement, type FloatType, fromFloat32, toFloat32 } from './floats.js'
 import { intoFolder } from './staging.js'
@@ -54,6 +54,13 @@ export async function exportMerged(
   out: string,
   type: FloatType | null,
 ): Promise<Exported> {
+  if (isGgufPath(modelDir)) {
+    throw new ReasonrecError('RR_EXPORT_BASE', 'a GGUF base cannot be merged into a model folder', {
+      expected: 'a folder with config.json and safetensors weights',
+      got: modelDir,
+      remedy: 'give --model the safetensors folder of the same model, or export gguf-lora',
+    })
+  }
   const model = await Model.open(modelDir)
   const adapter = await Adapter.load(model, adapterDir)
   const stored = storedTensors(weightFiles(modelDir)).filter(

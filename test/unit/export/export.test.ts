@@ -122,6 +122,12 @@ describe('export merged', () => {
     expect(readdirSync(out)).toEqual(['mine.txt'])
   })
 
+  it('a GGUF base is refused with a way out', async () => {
+    const error = await refusal(() => exportMerged('base.gguf', adapterOf('list.llama'), 'never', null))
+    expect(error.code).toBe('RR_EXPORT_BASE')
+    expect(error.toLine()).toContain('gguf-lora')
+  })
+
   it('a weight too large for f16 is refused and leaves nothing', async () => {
     const large = path.join(scratch, 'large')
     const model = await Model.open(modelOf('list.llama'))
