@@ -20,6 +20,16 @@ export function isGgufPath(model: string): boolean {
   return path.extname(model).toLowerCase() === '.gguf'
 }
 
+/** For what cannot be done with a GGUF file. @throws RR_MODEL_GGUF */
+export function requireNoGguf(model: string, what: string): void {
+  if (!isGgufPath(model)) return
+  throw new ReasonrecError('RR_MODEL_GGUF', `${what} works on Hugging Face folders alone`, {
+    expected: 'a folder with config.json and safetensors weights',
+    got: model,
+    remedy: 'take the safetensors of the model',
+  })
+}
+
 /**
  * Metadata and tensors. `lists`: with the long lists of metadata too (the tokenizer's vocabulary).
  * @throws RR_MODEL_NOT_FOUND, RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION

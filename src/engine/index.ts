@@ -15,7 +15,7 @@ export {
   type Trie,
 } from './decoder.js'
 export { type ErrorDetails, exitStatus, fromNative, ReasonrecError } from './errors.js'
-export { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
+export { ggufModelConfig, isGgufPath, readGguf, requireNoGguf } from './gguf.js'
 export {
   type Chain,
   type ChainOptions,

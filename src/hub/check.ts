@@ -14,6 +14,7 @@ import {
   type NativeModelConfig,
   ReasonrecError,
   readModelConfig,
+  requireNoGguf,
   weightFiles,
 } from '../engine/index.js'
 
@@ -52,6 +53,7 @@ const exponents: Readonly<Record<string, { readonly bytes: number; readonly mask
 
 /** `received` counts bytes. Problems of the folder are in the result; only what stops the reading is thrown. */
 export async function checkModel(dir: string, received: (bytes: number) => void): Promise<ModelCheck> {
+  requireNoGguf(dir, 'model check')
   const problems: string[] = []
   const attempt = <T>(run: () => T): T | null => {
     try {

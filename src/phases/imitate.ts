@@ -6,7 +6,7 @@
 
 import { copyFileSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Adapter, isGgufPath, Model, ReasonrecError } from '../engine/index.js'
+import { Adapter, Model, requireNoGguf } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
 import { type BatchPlan, type Example, imitationPlan } from './examples.js'
 import { cosineRate } from './learning-rate.js'
@@ -44,12 +44,8 @@ export async function imitate(context: PhaseContext): Promise<void> {
 /** A second copy of the base, whose weights will change. Its folder's texts go with them, so it must have one. */
 async function trainableModel(context: PhaseContext): Promise<Model> {
   const base = context.base.dir ?? ''
-  if (!isGgufPath(base)) return Model.open(base, { signal: context.signal, dtype: 'fp32' })
-  throw new ReasonrecError('RR_CONFIG_MODEL', 'the weights of a GGUF file cannot be trained themselves', {
-    expected: 'a Hugging Face folder for sft.adapter full',
-    got: base,
-    remedy: 'train an adapter (sft.adapter: lora), or take the safetensors of the model',
-  })
+  requireNoGguf(base, 'sft.adapter: full')
+  return Model.open(base, { signal: context.signal, dtype: 'fp32' })
 }
 
 async function imitateStep(

@@ -58,8 +58,8 @@ const script = [
 afterEach(() => setThreads(2))
 
 /** A model whose adapter is not zero: one supervised step from a fixed start. */
-async function policy() {
-  const model = await Model.random(shape, 11n, 0.08)
+async function policy(dtype: 'fp32' | 'bf16') {
+  const model = await Model.random(shape, 11n, 0.08, dtype)
   const adapter = await Adapter.create(
     model,
     { rank: 4, alpha: 8, rslora: false, targets: [...linearNames], dropout: 0 },
@@ -102,9 +102,9 @@ function policyGroups(samples: readonly (readonly Sample[])[]) {
   }))
 }
 
-async function policyUpdate(threads: number, tokenBudget: number) {
+async function policyUpdate(threads: number, tokenBudget: number, dtype: 'fp32' | 'bf16' = 'fp32') {
   await setThreads(threads)
-  const { model, adapter } = await policy()
+  const { model, adapter } = await policy(dtype)
   const samples = await sampleAll(model, adapter)
   const trainer = await Trainer.forAdapter(model, { adapter, tokenBudget })
   const step = policyGroups(samples)
@@ -120,17 +120,20 @@ async function policyUpdate(threads: number, tokenBudget: number) {
 }
 
 describe('identities to the bit', () => {
-  it('a sampled log-prob is the trained one: ratio 1, KL 0', async () => {
-    const { samples, result } = await policyUpdate(2, 256)
-    const flat = samples.flat()
-    const trained = Float32Array.from(
-      flat.flatMap((s) => [...s.kinds]).map((kind, i) => (kind === 1 ? 0 : result.logprobs[i]!)),
-    )
-    expect(trained).toEqual(Float32Array.from(flat.flatMap((s) => [...s.logprobs])))
-    expect(result.sums.maxAbsLogRatio).toBe(0)
-    expect(result.sums.ratioSum).toBe(result.sums.tokens)
-    expect(result.sums.klSum).toBe(0)
-  })
+  it.each(['fp32', 'bf16'] as const)(
+    'a sampled log-prob is the trained one: ratio 1, KL 0 (weights in %s)',
+    async (dtype) => {
+      const { samples, result } = await policyUpdate(2, 256, dtype)
+      const flat = samples.flat()
+      const trained = Float32Array.from(
+        flat.flatMap((s) => [...s.kinds]).map((kind, i) => (kind === 1 ? 0 : result.logprobs[i]!)),
+      )
+      expect(trained).toEqual(Float32Array.from(flat.flatMap((s) => [...s.logprobs])))
+      expect(result.sums.maxAbsLogRatio).toBe(0)
+      expect(result.sums.ratioSum).toBe(result.sums.tokens)
+      expect(result.sums.klSum).toBe(0)
+    },
+  )
 
   it('neither threads nor micro-batches change an update', async () => {
     const [one, two, cut] = [
@@ -146,7 +149,7 @@ describe('identities to the bit', () => {
   })
 
   it('a sample does not know its company', async () => {
-    const { model, adapter } = await policy()
+    const { model, adapter } = await policy('fp32')
     const [together, alone] = [await sampleAll(model, adapter), await sampleAll(model, adapter, 1)]
     expect(alone).toEqual(together)
     const [last] = await generate(model, { trained: adapter }, groups().slice(-1), script, {
@@ -157,7 +160,7 @@ describe('identities to the bit', () => {
   })
 
   it('one prompt for a group or a prompt for each sample: equal to rounding', async () => {
-    const { model, adapter } = await policy()
+    const { model, adapter } = await policy('fp32')
     const shared = await sampleAll(model, adapter)
     const given = groups().map((group, g) => ({
       ...group,

@@ -21,6 +21,8 @@ import {
   readModelConfig,
   sequenceLogprobs,
 } from '../../../src/engine/index.js'
+import { exportMerged } from '../../../src/export/merged.js'
+import { checkModel } from '../../../src/hub/check.js'
 import { ggufBytes, type Metadata, type TensorToWrite } from '../../fixtures/gguf-writer.js'
 import { someIds, tinyConfig, tinyModel } from './tiny-model.js'
 
@@ -253,6 +255,13 @@ describe('a GGUF file', () => {
     mkdirSync(dir)
     copyFileSync(mixed, path.join(dir, 'mixed.gguf'))
     expect((await refusal(() => Model.open(dir))).details.remedy).toContain('mixed.gguf')
+  })
+
+  it('is named where only a folder will do', async () => {
+    const adapter = path.join(fixtures, 'parity', 'lora', 'tiny-qwen2.r4-all')
+    const merged = refusal(() => exportMerged(mixed, adapter, path.join(folder, 'merged'), null))
+    expect((await merged).code).toBe('RR_EXPORT_BASE')
+    expect((await refusal(() => checkModel(mixed, () => {}))).toLine()).toContain('model check works on')
   })
 
   it('holds names that JavaScript gives a meaning to', () => {
