@@ -100,6 +100,7 @@ int32_t ChainSampler::propose(ChainForm form) {
     if (!(raters.times[at] < limit_)) return -1;
     user = raters.ids[at];
   } else {
+    if (graph_.users() == 0) return -1;
     user = int32_t(draws_.below(graph_.users()));
   }
   if (passed_over(user)) return -1;
