@@ -5,6 +5,7 @@ import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { exitStatus, ReasonrecError } from '../engine/errors.js'
 import { isWriteProblem, writeFailure } from '../phases/files.js'
+import { ablateCommand } from './commands/ablate.js'
 import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -33,6 +34,7 @@ async function main(): Promise<void> {
     .command(reportCommand)
     .command(resumeCommand)
     .command(chainsCommand)
+    .command(ablateCommand)
     .command(inspectCommand)
     .command(exportCommand)
     .command(modelCommand)

@@ -31,15 +31,24 @@ export async function runToEnd(
   open: (watcher: Watcher) => Promise<PhaseContext>,
   json: boolean,
 ): Promise<void> {
+  await runWith(open, (summary, context) => {
+    if (summary) printSummary(summary, json)
+    else printDone(context, json)
+  })
+}
+
+/** Opens a run with `open`, does its stages, tells `done` before it is closed. */
+export async function runWith(
+  open: (watcher: Watcher) => Promise<PhaseContext>,
+  done: (summary: RunSummary | null, context: PhaseContext) => void,
+): Promise<void> {
   const signals = watchInterrupts((name) => note(`${name}: saving; once more to leave at once`))
   const shown = watcherOf(signals.signal)
   let context: PhaseContext | null = null
   try {
     context = await open(shown)
     const steps: MethodSteps = methodSteps(context.config)
-    const summary = await runStages(context, steps)
-    if (summary) printSummary(summary, json)
-    else printDone(context, json)
+    done(await runStages(context, steps), context)
   } catch (error) {
     shown.progress.end()
     throw isInterruption(error, signals.signal) ? stopped(signals.signal, context) : error

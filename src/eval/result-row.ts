@@ -14,8 +14,11 @@ export type RowId =
   | 'exchanged_reasoning'
   | 'oracle'
 
-/** think_score: greedy reasoning, then candidates scored; score: candidates scored at once; free: greedy text, parsed. */
-export type InferenceMode = 'none' | 'score' | 'think_score' | 'free'
+/**
+ * think_score: greedy reasoning, then candidates scored; score: candidates scored at once; free: greedy text, parsed;
+ * pointwise: a question for each candidate, ranked by expected grade.
+ */
+export type InferenceMode = 'none' | 'score' | 'think_score' | 'free' | 'pointwise'
 
 export interface RankingMeans {
   readonly hr1: number

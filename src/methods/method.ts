@@ -70,6 +70,22 @@ export interface AnswerForm {
   readonly choiceCloses: boolean
 }
 
+/** One edge of a drawn chain. Titles and thoughts are untrusted. */
+export interface DrawnHop {
+  /** "u0 - i0" */
+  readonly hop: string
+  readonly title: string
+  /** Null: asked for, or not known. */
+  readonly rating: number | null
+  /** What the reasoning says at this hop, where it walked the chain. */
+  readonly thought: string | null
+}
+
+export interface DrawnChain {
+  readonly closed: boolean
+  readonly hops: readonly DrawnHop[]
+}
+
 /** Tests as a control row is shown them: the targets and candidates stay everybody's. */
 export type Control = (dataset: Dataset, tests: readonly Instance[], seed: number) => readonly Instance[]
 export type ControlId = 'shuffled_history' | 'shuffled_ratings'
@@ -82,6 +98,11 @@ export interface Method {
    * Internalization, which may ask something else.
    */
   question(dataset: Dataset, instance: Instance, use?: 'practice'): Instance
+  /**
+   * Where a method can rate candidates one by one (eval.pointwise): a question for each, in their order, whose choices are
+   * grades from the lowest to the highest.
+   */
+  eachCandidate?(dataset: Dataset, instance: Instance): readonly Instance[]
   prompt(dataset: Dataset, instance: Instance, mode: PromptMode): Prompt
   /** Response text after the prompt, tags included. */
   parse(dataset: Dataset, instance: Instance, response: string): ParsedAnswer
@@ -95,6 +116,8 @@ export interface Method {
   taughtAnswer(dataset: Dataset, trace: Trace): readonly PromptPart[]
   /** Canonical response for training: think z, answer y. `reasoning` null gives the direct form. */
   response(reasoning: PromptPart | null, ...answer: readonly PromptPart[]): readonly PromptPart[]
+  /** What of the evidence is drawn beside a reasoning, with the thoughts that belong to it. */
+  drawn?(dataset: Dataset, instance: Instance, reasoning: string): readonly DrawnChain[]
   gates(dataset: Dataset, instance: Instance, response: string, pass: Trace['source']): readonly GateResult[]
   /** Gates that a kept trace has passed; the others are recorded only. */
   readonly requiredGates: ReadonlySet<string>

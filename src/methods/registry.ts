@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Config } from '../config/schema.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { MethodSteps } from '../phases/pipeline.js'
+import { type Ablation, readAblations } from './ablation.js'
 import type { Method } from './method.js'
 import { type R2Rec, r2rec, r2recPreset, presetNames as r2recPresets } from './r2rec/index.js'
 import { InteractionChains } from './r2rec/interaction-chains.js'
@@ -20,6 +21,7 @@ interface Paper {
   readonly method: (config: Config) => Method
   readonly steps: MethodSteps
   readonly presets: Readonly<Record<string, URL>>
+  readonly ablations: URL
 }
 
 const papers: Readonly<Record<Config['method'], Paper>> = {
@@ -27,16 +29,23 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
     method: re2Of,
     steps: { collect: reasoningCollection, imitate: patternImitation, internalize: patternInternalization },
     presets: Object.fromEntries(re2Presets.map((name) => [name, re2Preset(name)])),
+    ablations: new URL('./re2/ablations.yaml', import.meta.url),
   },
   r2rec: {
     method: r2recOf,
     steps: { collect: traceCollection, imitate: supervisedFineTuning, internalize: reinforcementLearning },
     presets: Object.fromEntries(r2recPresets.map((name) => [name, r2recPreset(name)])),
+    ablations: new URL('./r2rec/ablations.yaml', import.meta.url),
   },
 }
 
 export function methodSteps(config: Config): MethodSteps {
   return papers[config.method].steps
+}
+
+/** The grid of ablations of the configuration's method. */
+export function ablationsOf(config: Config): Ablation[] {
+  return readAblations(papers[config.method].ablations)
 }
 
 export function methodOf(config: Config): Method {

@@ -16,7 +16,7 @@ import { isInterruption } from './interrupt.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { type ModelMode, type Prediction, predict, ranking, scoreBehind } from './predictions.js'
 import { titlesOf } from './responses.js'
-import type { ValidationMetrics } from './run-record.js'
+import type { SampleLine, ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
 import { nextInRing } from './streams.js'
 
@@ -86,6 +86,7 @@ async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]
   const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode, shown })))
   const [base, last] = [models[0], models.at(-1) ?? models[0]]
   if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free', shown })
+  if (settings.pointwise) tasks.push({ ...last, mode: pointwiseOf(method), shown, control: true })
   for (const row of controlIds.filter((id) => settings.controls.includes(id))) {
     const exchanged = controlOf(method, row)(dataset, tests, config.seed)
     tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
@@ -105,6 +106,18 @@ function answersOnlyTasks({ sft, rl }: AnswersOnly, steps: number, shown: readon
   return rl
     ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
     : [first]
+}
+
+function pointwiseOf(method: Method): ModelMode {
+  if (method.eachCandidate) return 'pointwise'
+  throw new ReasonrecError(
+    'RR_CONFIG_VALUE',
+    `eval.pointwise: ${method.name} does not rate candidates one by one`,
+    {
+      expected: 'method r2rec',
+      remedy: 'leave it out',
+    },
+  )
 }
 
 const controlIds = ['shuffled_history', 'shuffled_ratings'] as const satisfies readonly ControlId[]
@@ -166,9 +179,19 @@ function sample(context: PhaseContext, task: Task, instance: Instance, predictio
     candidates: titlesOf(context, instance.candidates),
     target: titlesOf(context, [instance.target])[0] ?? '',
     reasoning: prediction.reasoning,
+    ...drawn(context, instance, prediction.reasoning),
     answer: best === undefined ? '' : (titlesOf(context, [best])[0] ?? ''),
     hit: best === instance.target,
   })
+}
+
+function drawn(
+  { method, dataset }: PhaseContext,
+  instance: Instance,
+  reasoning: string,
+): Pick<SampleLine, 'chains'> {
+  const chains = method.drawn?.(dataset, instance, reasoning) ?? []
+  return chains.length > 0 ? { chains } : {}
 }
 
 /** The point that a row adds to the curves. */

@@ -3,7 +3,9 @@
  *   think_score  greedy reasoning, closed by force where it does not end, then every candidate's title is
  *                scored behind it with everything before shared: a full ranking;
  *   score        the direct prompt, every candidate scored at once, no reasoning;
- *   free         greedy text, parsed: a hit or nothing.
+ *   free         greedy text, parsed: a hit or nothing;
+ *   pointwise    a question for each candidate (Method.eachCandidate), reasoning and then its grades scored; candidates
+ *                are ranked by the expected grade sum k p(k), not by the likeliest one, which would tie.
  */
 
 import type { Instance } from '../data/types.js'
@@ -43,6 +45,7 @@ export async function predict(
   instances: readonly Instance[],
 ): Promise<Prediction[]> {
   if (mode === 'score') return scoreOnly(context, stage, instances)
+  if (mode === 'pointwise') return oneByOne(context, stage, instances)
   return mode === 'free' ? writeFreely(context, stage, instances) : thinkThenScore(context, stage, instances)
 }
 
@@ -126,6 +129,37 @@ async function scoreOnly(
     parsed: true,
     tokens: 0,
   }))
+}
+
+async function oneByOne(
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+): Promise<Prediction[]> {
+  const asked = instances.map((instance) => context.method.eachCandidate?.(context.dataset, instance) ?? [])
+  const answers = await thinkThenScore(context, stage, asked.flat())
+  let next = 0
+  return instances.map((instance, index) => {
+    const own = (asked[index] ?? []).map(() => answers[next++] as Prediction)
+    const scores = own.map((answer) => expectedGrade(answer.scores ?? []))
+    return {
+      instance: instance.id,
+      scores,
+      item: null,
+      target_mean: null,
+      reasoning: own[scores.indexOf(Math.max(...scores))]?.reasoning ?? '',
+      parsed: own.every(({ parsed }) => parsed),
+      tokens: own.reduce((sum, { tokens }) => sum + tokens, 0),
+    }
+  })
+}
+
+/** sum k p(k) over grades 1, 2, ... from their log-probs, p renormalised over them. */
+export function expectedGrade(logprobs: readonly number[]): number {
+  const largest = Math.max(...logprobs)
+  const weights = logprobs.map((logprob) => Math.exp(logprob - largest))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  return weights.reduce((sum, weight, index) => sum + (index + 1) * weight, 0) / total
 }
 
 async function writeFreely(

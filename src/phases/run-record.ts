@@ -4,6 +4,7 @@
  */
 
 import type { InferenceMode, RankingMetric, ResultRow, RowId } from '../eval/result-row.js'
+import type { DrawnChain } from '../methods/method.js'
 
 export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
 
@@ -85,6 +86,8 @@ export interface SampleLine {
   readonly candidates: readonly string[]
   readonly target: string
   readonly reasoning: string
+  /** Drawn beside the reasoning, where the method has chains. */
+  readonly chains?: readonly DrawnChain[]
   readonly answer: string
   readonly hit: boolean
   readonly reward?: number

@@ -85,6 +85,11 @@ blockquote { margin: 0 0 .75rem; font-size: .9375rem; line-height: 1.55; white-s
 .answer span { color: var(--soft); }
 details { margin-top: .9rem; color: var(--soft); font-size: .8125rem; }
 summary { cursor: pointer; }
+.chain { margin: .6rem 0; font-size: .92em; }
+.chain caption { text-align: left; color: var(--soft); padding-bottom: .2rem; }
+.chain th, .chain td { padding: .1rem .8rem .1rem 0; text-align: left; vertical-align: top; border: 0; }
+.chain .rating { font-variant-numeric: tabular-nums; }
+.chain .thought { font-style: italic; }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); gap: 1.25rem; }
 .samples .sample { margin: 0; }
 pre { margin: 0 0 1.5rem; padding: 1rem 1.1rem; overflow-x: auto; background: var(--wash); border-radius: .5rem; font: 400 .8125rem/1.55 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }

@@ -3,7 +3,9 @@
  * figures are inline SVG. Everything from outside passes the escaping template of html-text.ts.
  */
 
+import type { DrawnChain } from '../methods/method.js'
 import type { SampleLine } from '../phases/run-record.js'
+import { walkOf } from './chain-text.js'
 import type { Figure } from './figure-style.js'
 import { styleSheet } from './html-style.js'
 import { escapeHtml, type Html, html, trusted } from './html-text.js'
@@ -134,7 +136,15 @@ function stepHtml(sample: SampleLine): Html {
   const reward = sample.reward === undefined ? '' : ` · reward ${sample.reward.toFixed(3)}`
   return html`<div class="step"><h4><span>${rowLabel(sample.model)}${step}${reward}</span>${verdict(sample.hit)}</h4>
 <blockquote>${sample.reasoning || '(no reasoning that could be read)'}</blockquote>
-<p class="answer"><span>Answer</span> ${sample.answer || '(none)'}</p></div>`
+${(sample.chains ?? []).map(chainHtml)}<p class="answer"><span>Answer</span> ${sample.answer || '(none)'}</p></div>`
+}
+
+function chainHtml(chain: DrawnChain): Html {
+  const caption = `${walkOf(chain)}, ${chain.closed ? 'closed' : 'open'}`
+  return html`<table class="chain"><caption>${caption}</caption><tbody>${chain.hops.map(
+    ({ hop, title, rating, thought }) =>
+      html`<tr><th scope="row">${hop}</th><td class="rating">${rating ?? '?'}</td><td>${title}</td><td class="thought">${thought ?? ''}</td></tr>`,
+  )}</tbody></table>\n`
 }
 
 function verdict(hit: boolean): Html {

@@ -22,6 +22,7 @@ export const modeLabels: Readonly<Record<InferenceMode, string>> = {
   score: 'score',
   think_score: 'think, then score',
   free: 'free text',
+  pointwise: 'one by one',
 }
 
 /** The three models of the story, in its order. */

@@ -4,7 +4,9 @@
  */
 
 import type { ResultRow } from '../eval/result-row.js'
+import type { DrawnChain } from '../methods/method.js'
 import type { SampleLine } from '../phases/run-record.js'
+import { walkOf } from './chain-text.js'
 import { withoutControls } from './html-text.js'
 import { modeLabel, rowLabel } from './labels.js'
 import { count, interval, metric, percent } from './numbers.js'
@@ -92,10 +94,26 @@ function asked(sample: SampleLine): string {
   return `History: ${sample.history.map(escapeMarkdown).join(' → ')}. Next in truth: ${escapeMarkdown(sample.target)}.`
 }
 
+function chainTable(chain: DrawnChain): string {
+  const cell = (text: string): string => escapeMarkdown(text).replace(/\s+/gu, ' ')
+  const rows = chain.hops.map(
+    ({ hop, title, rating, thought }) =>
+      `> | ${hop} | ${rating ?? '?'} | ${cell(title)} | ${cell(thought ?? '')} |`,
+  )
+  return [
+    `> ${walkOf(chain)}, ${chain.closed ? 'closed' : 'open'}`,
+    '>',
+    '> | hop | rating | title | thought |',
+    '> |---|---|---|---|',
+    ...rows,
+  ].join('\n')
+}
+
 function step(sample: SampleLine): string {
   const at = sample.step > 0 ? `, step ${sample.step}` : ''
   const text = escapeMarkdown(sample.reasoning) || '(no reasoning that could be read)'
-  return `> ${escapeMarkdown(rowLabel(sample.model))}${at}, **${sample.hit ? 'hit' : 'miss'}**: ${text}\n>\n> Answer: ${escapeMarkdown(sample.answer) || '(none)'}`
+  const chains = (sample.chains ?? []).map((chain) => `${chainTable(chain)}\n>\n`).join('')
+  return `> ${escapeMarkdown(rowLabel(sample.model))}${at}, **${sample.hit ? 'hit' : 'miss'}**: ${text}\n>\n${chains}> Answer: ${escapeMarkdown(sample.answer) || '(none)'}`
 }
 
 function pipeTable(

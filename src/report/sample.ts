@@ -3,6 +3,7 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
 import type { SampleLine } from '../phases/run-record.js'
+import { chainLines } from './chain-text.js'
 import { rowLabel, storyModels } from './labels.js'
 import type { TerminalOptions } from './table.js'
 import { shortened, terminalLine, terminalText } from './terminal-text.js'
@@ -37,6 +38,8 @@ export function renderSample(sample: SampleLine, options: SampleOptions = {}): s
       `${shortened(terminalLine(sample.answer), 200) || color.dim('(none)')}  ${verdict}${reward}`,
     ],
   )
+  for (const [index, chain] of (sample.chains ?? []).entries())
+    table.push([color.dim('chain'), chainLines(chain, index + 1).join('\n')])
   if (!sample.hit) table.push([color.dim('target'), shortened(terminalLine(sample.target), 200)])
   return table.toString()
 }

@@ -55,7 +55,7 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
 /** The row of a model under the mode the story follows: thinking first, where it was judged so. */
 function modelRow(run: RunFiles, id: string) {
   const rows = run.summary.table?.filter((row) => row.id === id) ?? []
-  return (['think_score', 'score', 'free'] as const).flatMap(
+  return (['think_score', 'score', 'free', 'pointwise'] as const).flatMap(
     (mode) => rows.find((row) => row.mode === mode) ?? [],
   )[0]
 }

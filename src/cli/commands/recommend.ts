@@ -12,6 +12,7 @@ import { normaliseTitle } from '../../data/title.js'
 import type { Dataset, Instance, Item, ItemIndex } from '../../data/types.js'
 import { Adapter, ReasonrecError } from '../../engine/index.js'
 import { trainCounts } from '../../eval/baselines/baseline.js'
+import type { DrawnChain } from '../../methods/method.js'
 import { methodOf } from '../../methods/registry.js'
 import { openDataset, openModel } from '../../methods/session.js'
 import type { ModelContext } from '../../phases/context.js'
@@ -19,6 +20,7 @@ import { Encoding } from '../../phases/encoding.js'
 import { type Prediction, predict, ranking } from '../../phases/predictions.js'
 import { isRunDirectory } from '../../phases/run-directory.js'
 import { untrusted } from '../../prompts/untrusted-text.js'
+import { chainLines } from '../../report/chain-text.js'
 import { terminalLine, terminalText } from '../../report/terminal-text.js'
 import { configOf, type RunArguments, requireDevice, runOptions } from '../options.js'
 import { printJson } from '../running.js'
@@ -60,9 +62,11 @@ export const recommendCommand: CommandModule<object, RecommendArguments> = {
     requireDevice(args.device)
     const { config } = configFor(args)
     const dataset = args.data === undefined && args.user === undefined ? null : await openDataset(config)
-    const { catalogue, instance } = question(args, dataset, config.data.noun, config.data.max_hist)
+    const asked = question(args, dataset, config.data.noun, config.data.max_hist)
     const { base, tokenizer } = await openModel(config)
     const method = methodOf(config)
+    const { catalogue } = asked
+    const instance = method.question(catalogue, asked.instance)
     const context: ModelContext = {
       config,
       dataset: catalogue,
@@ -79,7 +83,8 @@ export const recommendCommand: CommandModule<object, RecommendArguments> = {
       'think_score',
       [instance],
     )
-    print(catalogue, instance, prediction as Prediction, args.json)
+    const chains = method.drawn?.(catalogue, instance, prediction?.reasoning ?? '') ?? []
+    print(catalogue, instance, { ...(prediction as Prediction), chains }, args.json)
   },
 }
 
@@ -148,7 +153,14 @@ function question(
   // The target is unknown here; it only says whose log-prob is noted.
   return {
     catalogue,
-    instance: { id: 'recommend', user: args.user ?? '', history, target: first, candidates },
+    instance: {
+      id: 'recommend',
+      user: args.user ?? '',
+      history,
+      target: first,
+      candidates,
+      position: args.user === undefined ? null : (dataset?.userItems?.get(args.user)?.length ?? null),
+    },
   }
 }
 
@@ -185,7 +197,11 @@ function popularUnseen(dataset: Dataset | null, history: readonly ItemIndex[]): 
     .slice(0, defaultCandidates)
 }
 
-function print(catalogue: Dataset, instance: Instance, prediction: Prediction, json: boolean): void {
+interface Recommendation extends Prediction {
+  readonly chains: readonly DrawnChain[]
+}
+
+function print(catalogue: Dataset, instance: Instance, prediction: Recommendation, json: boolean): void {
   const title = (item: ItemIndex): string => catalogue.items[item]?.title.text ?? ''
   const scores = new Map(
     instance.candidates.map((item, index) => [item, prediction.scores?.[index] ?? Number.NEGATIVE_INFINITY]),
@@ -201,13 +217,22 @@ function print(catalogue: Dataset, instance: Instance, prediction: Prediction, j
       share: Math.exp(logprob - largest) / total,
     }
   })
-  const { reasoning, parsed, tokens } = prediction
+  const { reasoning, parsed, tokens, chains } = prediction
   if (json) {
     const asked = { schema: 1, history: instance.history.map(title) }
-    printJson({ ...asked, reasoning, reasoning_closed: parsed, tokens, ranking: ranked })
+    printJson({
+      ...asked,
+      reasoning,
+      ...(chains.length > 0 && { chains }),
+      reasoning_closed: parsed,
+      tokens,
+      ranking: ranked,
+    })
     return
   }
   process.stdout.write(`${terminalText(reasoning)}\n\n`)
+  for (const [index, chain] of chains.entries())
+    process.stdout.write(`${chainLines(chain, index + 1).join('\n')}\n\n`)
   ranked.forEach(({ title: name, share }, index) => {
     process.stdout.write(
       `${String(index + 1).padStart(3)}  ${(100 * share).toFixed(1).padStart(5)} %  ${terminalLine(name)}\n`,

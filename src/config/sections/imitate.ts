@@ -30,8 +30,8 @@ export const sft = z
       'Peak learning rate; null takes 2e-4 for lora and 2e-5 for full.',
     ),
     epochs: key(
-      count().default(2),
-      'Passes over the traces; more fits the form better and overfits the content.',
+      count(0).default(2),
+      'Passes over the traces; more fits the form better and overfits the content, 0 leaves the model as it was.',
       { unit: 'passes' },
     ),
     batch: key(count().default(64), 'Sequences per update.', { unit: 'sequences' }),

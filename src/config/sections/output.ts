@@ -29,6 +29,10 @@ export const evaluation = z
       z.boolean().default(false),
       'Also let the base answer freely: a row that says what the untrained model does when nothing helps it.',
     ),
+    pointwise: key(
+      z.boolean().default(false),
+      'r2rec: also let the last model rate each candidate alone (Mode P), at as many answers per test as there are candidates.',
+    ),
     controls: key(
       z
         .array(z.enum(['shuffled_history', 'shuffled_ratings', 'exchanged_reasoning', 'answers_only']))

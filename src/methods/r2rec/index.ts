@@ -10,10 +10,18 @@ import type { Prompt, PromptPart } from '../../prompts/prompt.js'
 import type { Method, Trace } from '../method.js'
 import type { Chain, ChainSource } from './chain.js'
 import { exchangedRatings, otherHistories } from './controls.js'
+import { drawnChains } from './drawn-chains.js'
 import { choicesOf, parseTrace, rankingIn, rankingParts, rightChoice } from './interaction-of-thoughts.js'
 import { ratingAndRanking } from './mixture.js'
 import { textGates } from './quality-filter.js'
-import { askingChains, evidenceOf, rankingQuestion, ratingQuestion, shownRating } from './question.js'
+import {
+  askingChains,
+  candidateQuestions,
+  evidenceOf,
+  rankingQuestion,
+  ratingQuestion,
+  shownRating,
+} from './question.js'
 import { Wording, type WordingName } from './wording.js'
 
 export interface R2RecOptions {
@@ -76,6 +84,9 @@ export function r2rec(options: R2RecOptions): R2Rec {
       use === 'practice' && drawnForRating(instance, options)
         ? (practiceRating(dataset, instance, chainSource(dataset), options) ?? question(dataset, instance))
         : question(dataset, instance),
+    eachCandidate: (dataset, instance) =>
+      candidateQuestions(dataset, instance, chainSource(dataset), Math.min(1, options.chains)),
+    drawn: (dataset, instance, reasoning) => drawnChains(dataset, instance, reasoning, compact),
     prompt: (dataset, instance, mode): Prompt =>
       words.question(dataset, instance, mode === 'direct' ? 'direct' : 'reason'),
     parse: (dataset, instance, response) => parseTrace(dataset, instance, response, compact),

@@ -47,6 +47,26 @@ export function ratingQuestion(dataset: Dataset, instance: Instance, chains: rea
   }
 }
 
+/** Mode P: how the user would rate each candidate, one question each, with a chain that ends in it where there is one. */
+export function candidateQuestions(
+  dataset: Dataset,
+  instance: Instance,
+  source: ChainSource,
+  chains: number,
+): Instance[] {
+  return instance.candidates.map((item) => {
+    const one = { ...instance, target: item }
+    const { history: ratings } = ratingsOf(dataset, one)
+    const evidence: Evidence = {
+      query: 'rating',
+      ratings,
+      chains: askingChains(source, one, chains),
+      answer: null,
+    }
+    return { ...one, id: `${instance.id}/${item}`, candidates: [], evidence }
+  })
+}
+
 /** Chains whose closing edge is the target's rating, at most `count`; what a source falls back to asks nothing and is left out. */
 export function askingChains(source: ChainSource, instance: Instance, count: number): readonly Chain[] {
   const { target } = instance

@@ -57,6 +57,14 @@ describe(`report of a whole run (seed ${seed})`, () => {
     }
   })
 
+  it('draws chains hop by hop with ratings and thoughts', () => {
+    expect(page).toContain('<table class="chain"><caption>u0 - i0 - u1 - i1 - u0, closed</caption>')
+    expect(page).toMatch(/<th scope="row">u0 - i1<\/th><td class="rating">\?<\/td>/)
+    expect(page).toMatch(/<td class="thought">both like [^<]+<\/td>/)
+    expect(markdown).toContain('> | hop | rating | title | thought |')
+    expect(markdown).toMatch(/^> \| u1 - i0 \| 4 \| .+ \| both like .+ \|$/m)
+  })
+
   it('keeps outside text from becoming Markdown, HTML or a link', () => {
     expect(markdown).not.toMatch(/<(script|img|style)/i)
     expect(markdown).not.toMatch(/(?<!\\)\]\(javascript/)

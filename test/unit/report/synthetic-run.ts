@@ -194,6 +194,17 @@ function sampleLines(model: string, place: number, random: () => number): Sample
       candidates: [pick(3), target, pick(4), pick(6)],
       target,
       reasoning: `The history moves from ${pick(0)} to ${hostile}; it stays with small groups recorded around 1960, and each later choice is more modal than the one before.\nA record by the same players would be a natural next step.`,
+      chains: [
+        {
+          closed: true,
+          hops: ['u0 - i0', 'u1 - i0', 'u1 - i1', 'u0 - i1'].map((hop, step) => ({
+            hop,
+            title: step < 2 ? hostile : pick(1),
+            rating: step === 3 ? null : 4,
+            thought: step === 1 ? `both like ${hostile}` : null,
+          })),
+        },
+      ],
       answer: hit ? target : pick(3),
       hit,
     }
