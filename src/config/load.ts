@@ -6,6 +6,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { closest, distance } from 'fastest-levenshtein'
 import { Document, isMap, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import type { z } from 'zod'
@@ -35,13 +36,21 @@ export interface ConfigSources {
 
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const layers: ConfigLayer[] = []
-  if (sources.preset !== null) layers.push(yamlLayer(sources.preset))
+  if (sources.preset !== null) layers.push(...presetLayers(sources.preset))
   if (sources.file !== null) layers.push(yamlLayer(sources.file))
   layers.push(...sources.set.map(setLayer))
   for (const [path, value] of Object.entries(sources.options)) {
     layers.push({ values: nest(path.split('.'), value), where: () => `option for ${path}` })
   }
   return checkedConfig(layers)
+}
+
+/** A preset may stand on another one beside it: `extends: r2rec.yaml`. */
+function presetLayers(file: string): ConfigLayer[] {
+  const layer = yamlLayer(file)
+  const { extends: base, ...values } = (layer.values ?? {}) as Readonly<Record<string, unknown>>
+  if (typeof base !== 'string') return [layer]
+  return [...presetLayers(join(dirname(file), base)), { ...layer, values }]
 }
 
 /** The configuration stored in a run directory. */

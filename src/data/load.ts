@@ -16,7 +16,8 @@ import {
 import { drawCandidates, shufflePublished } from './candidates.js'
 import { buildCatalogue, type Catalogue, note } from './catalogue.js'
 import { buildSequences, historyBefore, unknownItem } from './history.js'
-import { type RawData, type RawList, type RawLists, readCanonical } from './importers/canonical.js'
+import type { RawData, RawList, RawLists } from './importers/canonical.js'
+import { readRaw } from './importers/read.js'
 import { chosen } from './random.js'
 import { type Split, type SplitRule, splitInteractions } from './split.js'
 import type { Dataset, Instance, Interaction, ItemIndex, NegativeSource, Part } from './types.js'
@@ -37,6 +38,10 @@ export interface LoadOptions {
   /** What a title names in a prompt; else the folder's dataset.json, else "item". */
   readonly noun?: string
   readonly split?: 'auto' | SplitRule
+  /** Users and items with fewer interactions are dropped, again and again; null keeps all. */
+  readonly core?: number | null
+  /** Most users, chosen by hash before the core is taken again; null keeps all. */
+  readonly maxUsers?: number | null
   /** Training instances per user, chosen by hash; null = all. */
   readonly maxTrainPerUser?: number | null
   /** Instances kept per part, chosen by hash; a larger limit keeps all that a smaller one kept. */
@@ -60,7 +65,8 @@ interface Source {
 export async function loadDataset(folder: string, options: LoadOptions = {}): Promise<Dataset> {
   const { minHistory = 3, maxHistory = 10, candidates = 20, candidateSeed: seed = 0 } = options
   const settings: Settings = { folder, minHistory, maxHistory, seed }
-  const raw = await readCanonical(folder)
+  const { core = null, maxUsers = null } = options
+  const raw = await readRaw(folder, { core, maxUsers, seed })
   if (raw.interactions.length === 0) throw emptyFile(raw.interactionsPath)
   if (raw.items.length === 0) throw emptyFile(raw.itemsPath)
   const catalogue = buildCatalogue(raw.items)

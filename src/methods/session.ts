@@ -101,6 +101,8 @@ export async function openDataset(config: Config): Promise<Dataset> {
     candidateSeed: data.cand_seed,
     split: data.split,
     maxTrainPerUser: data.max_train_per_user,
+    core: data.core,
+    maxUsers: data.max_users,
     ...(data.noun !== null && { noun: data.noun }),
   })
 }

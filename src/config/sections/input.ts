@@ -44,6 +44,16 @@ export const data = z
       'Training instances kept per user, by hash; few spread the traces over more users.',
       { unit: 'instances' },
     ),
+    core: key(
+      orAll(2).default(null),
+      'Drop users and items with fewer interactions until none are left; null keeps all. Chains need others who chose the same.',
+      { unit: 'interactions' },
+    ),
+    max_users: key(
+      orAll().default(null),
+      'Users kept, by hash; null keeps all. Large sets do not fit a graph and a list of candidates otherwise.',
+      { unit: 'users' },
+    ),
     item_text: key(z.enum(['title']).default('title'), 'What of an item the model reads.'),
   })
   .prefault({})

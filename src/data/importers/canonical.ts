@@ -77,6 +77,11 @@ function find(folder: string, ...stems: readonly string[]): string | null {
   return names.find((name) => existsSync(name)) ?? null
 }
 
+/** Whether the folder has both tables of this form. */
+export function hasCanonical(folder: string): boolean {
+  return find(folder, 'ratings', 'interactions') !== null && find(folder, 'items') !== null
+}
+
 function needed(folder: string, ...stems: readonly string[]): string {
   const found = find(folder, ...stems)
   if (found) return found

@@ -50,7 +50,14 @@ export interface R2Rec extends Method {
   chainSource(dataset: Dataset): ChainSource
 }
 
-export const presetNames = ['r2rec', 'r2rec-small-cpu', 'r2rec-quickstart'] as const
+export const presetNames = [
+  'r2rec',
+  'r2rec-small-cpu',
+  'r2rec-quickstart',
+  'r2rec-ml1m',
+  'r2rec-amazon-books',
+  'r2rec-amazon-electronics',
+] as const
 
 /** Path of a preset's YAML; the build copies presets and prompts beside the compiled module. */
 export function r2recPreset(name: (typeof presetNames)[number]): URL {
