@@ -1,9 +1,10 @@
 /**
  * The table over several training seeds of the embedded default:
- *   npx tsx src/quickstart/seed-table.ts RUN... > table.md
+ *   npx tsx src/quickstart/seed-table.ts RUN... [--arm NAME RUN...]... > table.md
  * Each RUN is the folder of a finished run on the same tests (eval.instances null) with another --seed. Tests are
  * pooled and users drawn with all their seeds at once, so an interval covers both; the seeds' own HR@1 stand
- * beside it. Base is its best way to answer, chosen once for all seeds.
+ * beside it. Base is its best way to answer, chosen once for all seeds. An arm is the same seeds' runs with another
+ * Internalization; its row is "internalized NAME".
  */
 
 import { createHash } from 'node:crypto'
@@ -36,18 +37,33 @@ interface PooledRow {
   readonly parsed: number
 }
 
-const folders = process.argv.slice(2)
+const [folders = [], ...named] = groupsOf(process.argv.slice(2))
 if (folders.length === 0) throw new Error('name the folders of finished runs')
-const runs: Run[] = folders.map((folder) => ({
-  seed: readStoredConfig(join(folder, 'config.yaml')).config.seed,
-  summary: JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as RunSummary,
-  lines: readJsonLines<PredictionLine>(join(folder, 'predictions.jsonl')),
-}))
+const runs = folders.map(readRun)
+const arms = named.map(([name = '', ...own]) => ({ name, runs: own.map(readRun) }))
 const dataset = embeddedDataset()
 const asked = new Set(runs[0]?.lines.map(({ instance }) => instance))
 const tests = dataset.test.filter(({ id }) => asked.has(id))
-const rows = [...counted(), ...answered()]
+const rows = [...counted(), ...answered(), ...arms.flatMap(armRow)]
 process.stdout.write(`${table()}\n\n${differences()}\n\n${timings()}\n`)
+
+/** The arguments, parted at every --arm. */
+function groupsOf(words: readonly string[]): string[][] {
+  const groups: string[][] = [[]]
+  for (const word of words) {
+    if (word === '--arm') groups.push([])
+    else groups.at(-1)?.push(word)
+  }
+  return groups
+}
+
+function readRun(folder: string): Run {
+  return {
+    seed: readStoredConfig(join(folder, 'config.yaml')).config.seed,
+    summary: JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as RunSummary,
+    lines: readJsonLines<PredictionLine>(join(folder, 'predictions.jsonl')),
+  }
+}
 
 /** Rows without a model: the same in every run. */
 function counted(): PooledRow[] {
@@ -66,17 +82,23 @@ function counted(): PooledRow[] {
 function answered(): PooledRow[] {
   const kinds = new Map<string, readonly [RowId, string]>()
   for (const { row, mode } of runs[0]?.lines ?? []) kinds.set(`${row} ${mode}`, [row, mode])
-  return [...kinds].map(([name, [row, mode]]) => {
-    const own = runs.map(({ lines }) => lines.filter((line) => line.row === row && line.mode === mode))
-    const outcomes = own.map((lines) => outcomesOf(tests, lines))
-    const all = own.flat()
-    return {
-      name,
-      outcomes: outcomes.flatMap((values, index) => ofSeed(values, runs[index]?.seed ?? 0)),
-      bySeed: outcomes.map((values) => meansOf(values).hr1),
-      parsed: all.filter(({ parsed }) => parsed).length / all.length,
-    }
-  })
+  return [...kinds].map(([name, [row, mode]]) => pooled(name, runs, row, mode))
+}
+
+function armRow({ name, runs: own }: (typeof arms)[number]): PooledRow {
+  return pooled(`internalized ${name}`, own, 'internalized', 'think_score')
+}
+
+function pooled(name: string, of: readonly Run[], row: RowId, mode: string): PooledRow {
+  const own = of.map(({ lines }) => lines.filter((line) => line.row === row && line.mode === mode))
+  const outcomes = own.map((lines) => outcomesOf(tests, lines))
+  const all = own.flat()
+  return {
+    name,
+    outcomes: outcomes.flatMap((values, index) => ofSeed(values, of[index]?.seed ?? 0)),
+    bySeed: outcomes.map((values) => meansOf(values).hr1),
+    parsed: all.filter(({ parsed }) => parsed).length / all.length,
+  }
 }
 
 function ofSeed(outcomes: readonly Outcome[], seed: number): Outcome[] {
@@ -115,6 +137,11 @@ function differences(): string {
     [internalized, find('answers_only_rl score')],
     [find('shuffled_history think_score'), find('popularity')],
     [find('shuffled_history think_score'), find('random')],
+    [internalized, find('exchanged_reasoning think_score')],
+    ...arms.flatMap(({ name }) => [
+      [find(`internalized ${name}`), imitated] as const,
+      [internalized, find(`internalized ${name}`)] as const,
+    ]),
   ] as const
   const lines = pairs.flatMap(([a, b]) => {
     if (!a || !b) return []
