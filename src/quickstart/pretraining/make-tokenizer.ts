@@ -2,9 +2,10 @@
  * Writes src/quickstart/model/{tokenizer,tokenizer_config,config,generation_config}.json.
  *   npx tsx src/quickstart/pretraining/make-tokenizer.ts
  * Byte-level BPE learnt by the `tokenizers` package from the embedded catalogue's words and the fixed words of
- * the texts (texts.ts, the compact prompts), each as it stands in a text: title words at the start of a piece,
- * everything else behind a blank. The list marks "\n+ " and "\n- " are pieces of their own, so a title costs three
- * tokens in a list. The four tags of the response form and the end token are added tokens.
+ * the texts (skills.ts, the compact prompts), each as it stands in a text: title words at the start of a piece,
+ * everything else behind a blank. The marks that begin a line ("\n+ ", "\n- ", "\na ", "\nC07 ", "\n2 ") are pieces
+ * of their own, so a title costs three tokens in a list; a label of an answer ("C07"), a rating (" 4") and what stands
+ * between labels (" > ") are one each. The four tags of the response form and the end token are added tokens.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -26,18 +27,26 @@ interface TokenizersPackage {
 }
 
 const special = ['<|end|>', '<think>', '</think>', '<answer>', '</answer>']
-// The list marks are pieces of their own, and so is a blank line.
-const pieces = '\\n[+-] |\\n+| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+'
+// The marks of lines are pieces of their own, and so are labels and a blank line. "1 " may open a text.
+const pieces =
+  '\\n(?:[+\\-ab1-4]|C\\p{N}{2}) |1 (?=\\p{Lu})| > |\\n+|C\\p{N}{2}| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+'
 const folder = `${embeddedModelFolder()}/`
 
-/** The package reads line by line, so pieces that begin with a line break are merged by hand: "\n\n", "\n+ ", "\n- ". */
-const marks = [
-  ['Ċ', 'Ċ'],
-  ['Ċ', '+'],
-  ['Ċ+', 'Ġ'],
-  ['Ċ', '-'],
-  ['Ċ-', 'Ġ'],
-] as const
+/** Candidates of R2Rec's lists. */
+const labels = Array.from({ length: 20 }, (_, place) => `C${String(place + 1).padStart(2, '0')}`)
+
+/**
+ * The package reads line by line, so pieces with a line break are merged by hand, in GPT-2's printable bytes: a line
+ * break is U+010A, a blank U+0120. A label is one entry by then.
+ */
+const lineMarks = ['+', '-', 'a', 'b', '2', '3', '4', ...labels].flatMap(
+  (mark) =>
+    [
+      ['Ċ', mark],
+      [`Ċ${mark}`, 'Ġ'],
+    ] as const,
+)
+const marks = [['Ċ', 'Ċ'], ['1', 'Ġ'], ['Ġ', '>'], ['Ġ>', 'Ġ'], ...lineMarks] as const
 
 /** Words at the start of a piece, and behind a blank. */
 function corpus(): string {
@@ -52,9 +61,14 @@ function corpus(): string {
     'likes',
     'and',
     'so',
+    'chain',
+    'rate',
+    'guess',
+    ...labels,
   ]
-  const following = [...themes, ...makers, ...moods, 'is', 'common']
-  const lines = [...starting, ...following.map((word) => `: ${word}`)]
+  const ratings = ['1', '2', '3', '4', '5']
+  const words = [...themes, ...makers, ...moods, 'is', 'common', 'likes', 'so', 'agree', 'differ', 'none']
+  const lines = [...starting, ...[...words, ...ratings, '?'].map((word) => `: ${word}`)]
   return `${lines.join('\n')}\nx, x: x. x`
 }
 
@@ -158,7 +172,7 @@ write('config.json', {
   vocab_size: rows,
   max_position_embeddings: 512,
   rms_norm_eps: 1e-5,
-  rope_theta: 10000,
+  rope_theta: 100000,
   rope_scaling: null,
   tie_word_embeddings: true,
   attention_bias: false,

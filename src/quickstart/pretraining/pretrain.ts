@@ -1,7 +1,6 @@
 /**
  * Pre-trains the embedded model from random weights with the project's own engine, every weight trained:
  *   npm run pretrain:quickstart -- --out FOLDER [--scale 0.1] [--threads 2]
- * and, to repeat one stage that restarts the optimiser: --from MODEL --stage NAME.
  * Writes FOLDER/model.safetensors (bf16, what src/quickstart/model holds), model-fp32.safetensors and log.jsonl, and
  * prints the sha256 of the weights. A pure function of recipe.ts and the tokenizer: the same hash on every run on
  * one kind of machine, whatever the number of threads.
@@ -11,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { seeded } from '../../data/random.js'
+import { type Random, seeded } from '../../data/random.js'
 import { engineInfo, Model, readModelConfig, setThreads, Trainer } from '../../engine/index.js'
 import { re2 } from '../../methods/re2/index.js'
 import { Encoding } from '../../phases/encoding.js'
@@ -21,17 +20,18 @@ import { embeddedModelFolder } from '../embedded.js'
 import { everyTitle } from '../world.js'
 import { writeBfloat16 } from './bfloat16.js'
 import { Shelves } from './draws.js'
-import { probeForm } from './probes.js'
+import { probeForms } from './probes.js'
+import { R2RecForms } from './r2rec-forms.js'
+import { Re2Forms } from './re2-forms.js'
 import { initialDeviations, optimiser, pretrainingSeed, type Stage, scaled, stageRate } from './recipe.js'
-import { PretrainingTexts, type WeighedText } from './texts.js'
+import { SkillTexts } from './skills.js'
+import { type WeighedText, Writer } from './writer.js'
 
 const { values: options } = parseArgs({
   options: {
     out: { type: 'string' },
     scale: { type: 'string', default: '1' },
     threads: { type: 'string', default: '2' },
-    from: { type: 'string' },
-    stage: { type: 'string' },
   },
 })
 const out = options.out
@@ -49,15 +49,14 @@ const titles = everyTitle()
 const dataset = catalogueDataset(titles)
 const tokenizer = await Tokenizer.open(embeddedModelFolder())
 const encoding = new Encoding(dataset, re2({ maxWords: 30, wording: 'compact' }), tokenizer)
-const texts = new PretrainingTexts(dataset, titles, encoding)
-const shelves = new Shelves(titles)
-const model =
-  options.from === undefined
-    ? await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, 1)
-    : await Model.open(options.from)
-let trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
-if (options.from === undefined) scaleFirstWeights()
+const writer = new Writer(dataset, new Shelves(titles), encoding)
+const skills = new SkillTexts(writer)
+const re2Forms = new Re2Forms(writer)
+const r2recForms = new R2RecForms(writer)
+const model = await Model.random(readModelConfig(embeddedModelFolder()), pretrainingSeed, 1)
+const trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
 const seed = Number(pretrainingSeed)
+scaleFirstWeights()
 const began = performance.now()
 let total = 0
 
@@ -69,8 +68,6 @@ log({
 })
 const [fp32, bf16] = [join(out, 'model-fp32.safetensors'), join(out, 'model.safetensors')]
 for (const stage of scaled(Number(options.scale))) {
-  if (options.stage !== undefined && stage.name !== options.stage) continue
-  if (stage.restart) trainer = await Trainer.forFullParameters(model, { tokenBudget: 4096 })
   await train(stage)
   await model.save(fp32)
 }
@@ -86,12 +83,17 @@ log({
 
 /** The random model's matrices have deviation 1; norms stay 1. */
 function scaleFirstWeights(): void {
+  const { embedding, common, reads, writes } = initialDeviations
+  const signs = seeded(seed, 'common')
   const weights = trainer.values()
   for (const { name, offset, rows, cols } of trainer.layout()) {
-    const { embedding, reads, writes } = initialDeviations
-    const matrix = /embed_tokens/.test(name) ? embedding : /(o|down)_proj/.test(name) ? writes : reads
     if (/norm/.test(name)) continue
-    for (let at = offset; at < offset + rows * cols; at++) weights[at] = (weights[at] as number) * matrix
+    const embeds = /embed_tokens/.test(name)
+    const deviation = embeds ? embedding : /(o|down)_proj/.test(name) ? writes : reads
+    const shift = Array.from({ length: cols }, () => (embeds ? common * (signs.below(2) ? 1 : -1) : 0))
+    for (let at = 0; at < rows * cols; at++) {
+      weights[offset + at] = (weights[offset + at] as number) * deviation + (shift[at % cols] as number)
+    }
   }
   trainer.setValues(weights)
 }
@@ -99,12 +101,7 @@ function scaleFirstWeights(): void {
 async function train(stage: Stage): Promise<void> {
   for (let step = 0; step < stage.steps; step++) {
     const random = seeded(seed, stage.name, step)
-    const sequences: WeighedText[] = [
-      ...Array.from({ length: stage.skills }, () => texts.skills(stage.mixture, random)),
-      ...Array.from({ length: stage.form }, () =>
-        texts.form(stage.mixture, random.float() < stage.direct, random),
-      ),
-    ]
+    const sequences = textsOf(stage, random)
     const learnt = sequences.reduce(
       (sum, { weights }) => sum + weights.reduce((own, weight) => own + weight, 0),
       0,
@@ -125,22 +122,25 @@ async function train(stage: Stage): Promise<void> {
         seconds: Math.round((performance.now() - began) / 1000),
       })
     }
-    if (stage.form > 0 && ((step + 1) % 200 === 0 || last)) {
-      await model.save(fp32)
-      log({
-        probe: 'form',
-        step: step + 1,
-        ...(await probeForm(
-          model,
-          dataset,
-          encoding,
-          shelves,
-          seeded(seed, 'probe', step),
-          last ? 400 : 200,
-        )),
-      })
+    if (stage.sequences.re2 > 0 && ((step + 1) % 250 === 0 || last)) {
+      const probed = await probeForms(model, writer, seeded(seed, 'probe', step), last ? 400 : 100)
+      log({ probe: 'forms', step: step + 1, ...probed })
     }
   }
+}
+
+function textsOf({ sequences, skills: mixture, form }: Stage, random: Random): WeighedText[] {
+  const of = (count: number, draw: () => WeighedText): WeighedText[] => Array.from({ length: count }, draw)
+  return [
+    ...of(sequences.skills, () => skills.draw(mixture, random)),
+    ...of(sequences.re2, () => re2Forms.draw(form, random.float() < form.direct, random)),
+    ...of(sequences.r2rec, () => {
+      const direct = random.float() < form.direct
+      return random.float() < form.rating
+        ? r2recForms.rating(form, direct, random)
+        : r2recForms.ranking(form, direct, random)
+    }),
+  ]
 }
 
 function round(value: number): number {
