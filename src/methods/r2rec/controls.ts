@@ -7,11 +7,8 @@
 
 import { seeded } from '../../data/random.js'
 import type { Instance } from '../../data/types.js'
-import { exchangedHistories } from '../controls.js'
 import type { Chain } from './chain.js'
 import { type Evidence, evidenceOf } from './question.js'
-
-export const otherHistories = exchangedHistories
 
 /** One permutation of all known ratings of all chains of the tests, drawn from the seed. */
 export function exchangedRatings(tests: readonly Instance[], seed: number): Instance[] {

@@ -7,9 +7,10 @@ import type { Dataset, Instance, ItemIndex } from '../../data/types.js'
 import { topThreeMetrics } from '../../eval/result-row.js'
 import { hashUnit } from '../../phases/streams.js'
 import type { Prompt, PromptPart } from '../../prompts/prompt.js'
+import { exchangedHistories } from '../controls.js'
 import type { Method, Trace } from '../method.js'
 import type { Chain, ChainSource } from './chain.js'
-import { exchangedRatings, otherHistories } from './controls.js'
+import { exchangedRatings } from './controls.js'
 import { drawnChains } from './drawn-chains.js'
 import { choicesOf, parseTrace, rankingIn, rankingParts, rightChoice } from './interaction-of-thoughts.js'
 import { ratingAndRanking } from './mixture.js'
@@ -110,7 +111,7 @@ export function r2rec(options: R2RecOptions): R2Rec {
     metrics: topThreeMetrics,
     controls: {
       shuffled_history: (dataset, tests, seed) =>
-        otherHistories(tests, seed).map((instance) => question(dataset, instance)),
+        exchangedHistories(tests, seed).map((instance) => question(dataset, instance)),
       shuffled_ratings: (dataset, tests, seed) =>
         exchangedRatings(
           tests.map((instance) => question(dataset, instance)),

@@ -38,7 +38,15 @@ export const initialDeviations = { embedding: 0.3, common: 0.4, reads: 0.09, wri
 export const optimiser = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 } as const
 
 const short = { long: 0, distracted: 0.3, single: 0.6, sameTitle: 0.6, read: 0.05 } as const
-const whole = { long: 0.85, distracted: 0.8, single: 0.2, sameTitle: 0.4, read: 0.05 } as const
+const whole = {
+  shares: { facts: 0.05, common: 0.05, copy: 0.1, lookUp: 0.5, ranking: 0.3 },
+  copied: [4, 20],
+  long: 0.85,
+  distracted: 0.8,
+  single: 0.2,
+  sameTitle: 0.4,
+  read: 0.05,
+} as const
 const form = { planted: 0.4, match: 0.95, alike: false, direct: 0.2, rating: 0.4 } as const
 const constant = { peak: 1.5e-3, warmup: 0, decline: 0, last: 1 } as const
 
@@ -59,11 +67,7 @@ export const stages: readonly Stage[] = [
     name: 'skills',
     steps: 2600,
     sequences: { skills: 14, re2: 3, r2rec: 3 },
-    skills: {
-      shares: { facts: 0.05, common: 0.05, copy: 0.1, lookUp: 0.5, ranking: 0.3 },
-      copied: [4, 20],
-      ...whole,
-    },
+    skills: whole,
     form,
     rate: constant,
   },
@@ -71,11 +75,7 @@ export const stages: readonly Stage[] = [
     name: 'skills and forms',
     steps: 2200,
     sequences: { skills: 8, re2: 6, r2rec: 6 },
-    skills: {
-      shares: { facts: 0.05, common: 0.05, copy: 0.1, lookUp: 0.5, ranking: 0.3 },
-      copied: [4, 20],
-      ...whole,
-    },
+    skills: whole,
     form: { ...form, alike: true },
     rate: { ...constant, decline: 1, last: 0.03 },
   },
