@@ -8,6 +8,7 @@ import { isWriteProblem, writeFailure } from '../phases/files.js'
 import { ablateCommand } from './commands/ablate.js'
 import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
+import { dataCommand } from './commands/data.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { exportCommand } from './commands/export.js'
@@ -38,6 +39,7 @@ async function main(): Promise<void> {
     .command(inspectCommand)
     .command(exportCommand)
     .command(modelCommand)
+    .command(dataCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')
     .recommendCommands()
