@@ -59,6 +59,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("samplingDistribution", sampling_distribution);
   add("createTrainer", create_trainer);
   add("advantages", group_advantages);
+  add("tokenAdvantages", advantages_of_tokens);
   add("aggregationWeights", weights_of_aggregation);
   add("policyLoss", policy_loss_over);
   add("philox", philox_uniforms);

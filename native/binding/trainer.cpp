@@ -30,12 +30,15 @@ PolicyCompletion completion(const Napi::Value& value) {
   out.mask = bytes(field(in, "mask"), "mask");
   out.old_logprobs = floats(field(in, "oldLogprobs"), "oldLogprobs");
   out.advantage = float(number(in, "advantage"));
+  out.token_advantages = floats(field(in, "tokenAdvantages"), "tokenAdvantages");
   out.sft_weight = float(number(in, "sftWeight"));
   out.sft_mask = bytes(field(in, "sftMask"), "sftMask");
   out.trie_begin = int32_t(integer(in, "trieBegin"));
   same_length("mask", out.mask.size(), out.ids.size());
   same_length("oldLogprobs", out.old_logprobs.size(), out.ids.size());
   same_length("sftMask", out.sft_mask.size(), out.ids.size());
+  if (!out.token_advantages.empty())
+    same_length("tokenAdvantages", out.token_advantages.size(), out.ids.size());
   return out;
 }
 
@@ -290,11 +293,31 @@ Napi::Value create_trainer(const Napi::CallbackInfo& info) {
   });
 }
 
+RewardBatch reward_batch(const Napi::Value& value) {
+  const Napi::Object in = object(value, "reward batch");
+  return {doubles(field(in, "rewards"), "rewards"),
+          doubles(field(in, "termWeights"), "termWeights"),
+          int32s(field(in, "groupSizes"), "groupSizes"),
+          bytes(field(in, "valid"), "valid"),
+          int32s(field(in, "lengths"), "lengths"),
+          bytes(field(in, "hits"), "hits"),
+          doubles(field(in, "baselines"), "baselines")};
+}
+
 Napi::Value group_advantages(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
+    const Napi::Object in = object(info[2], "options");
+    const AdvantageOptions options{number(in, "epsilon"), int32_t(integer(in, "passK")),
+                                   boolean(in, "passStd")};
     return to_js(info.Env(), advantages(advantage_from_name(text(info[0], "estimator")),
-                                        doubles(info[1], "rewards"), int32s(info[2], "groupSizes"),
-                                        bytes(info[3], "valid"), number(info[4], "epsilon")));
+                                        reward_batch(info[1]), options));
+  });
+}
+
+Napi::Value advantages_of_tokens(const Napi::CallbackInfo& info) {
+  return guarded(info, [&] {
+    return to_js(info.Env(), token_advantages(reward_batch(info[0]), doubles(info[1], "penalties"),
+                                              number(info[2], "discount")));
   });
 }
 

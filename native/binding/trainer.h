@@ -44,6 +44,7 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
 
 Napi::Value create_trainer(const Napi::CallbackInfo&);
 Napi::Value group_advantages(const Napi::CallbackInfo&);
+Napi::Value advantages_of_tokens(const Napi::CallbackInfo&);
 Napi::Value weights_of_aggregation(const Napi::CallbackInfo&);
 Napi::Value policy_loss_over(const Napi::CallbackInfo&);
 

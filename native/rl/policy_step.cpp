@@ -101,6 +101,13 @@ void PolicyStep::check_completion(const PolicyGroup& group, const PolicyCompleti
         "a completion needs one sft_mask entry per token", n, std::to_string(c.sft_mask.size()));
   check(std::isfinite(c.advantage) && std::isfinite(c.sft_weight), "RR_NON_FINITE",
         "an advantage or sft weight is not finite", "finite numbers", std::to_string(c.advantage));
+  check(c.token_advantages.empty() || c.token_advantages.size() == c.ids.size(),
+        "RR_SHAPE_MISMATCH", "a completion needs one advantage per token, or one for all", n,
+        std::to_string(c.token_advantages.size()));
+  for (size_t t = 0; t < c.token_advantages.size(); ++t)
+    if (c.mask[t] && !std::isfinite(c.token_advantages[t]))
+      throw Error("RR_NON_FINITE", "a token's advantage is not finite", "a finite number",
+                  std::to_string(c.token_advantages[t]));
   for (size_t t = 0; t < c.old_logprobs.size(); ++t)
     if (c.mask[t] && !std::isfinite(c.old_logprobs[t]))
       throw Error("RR_NON_FINITE", "an old log-prob is not finite", "a finite log-prob",
@@ -215,6 +222,7 @@ void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row
     if (completion.mask[t]) {
       Token k{first_token_[g][c] + t, -1, weights_[first_completion_[g] + c],
               completion.advantage,   0,  false};
+      if (!completion.token_advantages.empty()) k.advantage = completion.token_advantages[t];
       k.on_policy = completion.old_logprobs.empty();
       if (!k.on_policy) k.old_logprob = completion.old_logprobs[t];
       if (allowed != 1) {

@@ -32,6 +32,7 @@ struct PolicyCompletion {
   std::vector<uint8_t> sft_mask;
   int32_t trie_begin =
       -1;  // from here on tokens were chosen from the group's trie (renormalised log-probs)
+  std::vector<float> token_advantages;  // one per token instead of `advantage`, or empty
 };
 struct PolicyGroup {
   std::vector<int32_t> prompt;

@@ -48,6 +48,7 @@ export type {
 export { peftConfig, readAdapterConfig } from './peft-config.js'
 export {
   type AdvantageEstimator,
+  type AdvantageOptions,
   advantages,
   aggregationWeights,
   type PolicyCompletion,
@@ -56,6 +57,7 @@ export {
   type PolicyOptions,
   type PolicyResult,
   policyLoss,
+  tokenAdvantages,
 } from './policy-trainer.js'
 export {
   type AdapterTrainerOptions,

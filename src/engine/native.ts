@@ -201,6 +201,39 @@ export interface NativeSftResult {
   readonly rows: number
 }
 
+/** Formulas in native/rl/advantage.h. */
+export type NativeAdvantageEstimator =
+  | 'grpo'
+  | 'dr_grpo'
+  | 'batch_std'
+  | 'rloo'
+  | 'rf++'
+  | 'rf++_baseline'
+  | 'remax'
+  | 'opo'
+  | 'gpg'
+  | 'passk_best'
+  | 'passk_bonus'
+  | 'gdpo'
+  | 'latent_r3'
+
+/** The rewards of a step: rows in groups of consecutive rollouts of one prompt. What an estimator needs not may be empty. */
+export interface NativeRewardBatch {
+  /** (rows x terms), row after row. */
+  readonly rewards: Float64Array
+  /** (terms): a row's reward is the weighted sum of its terms. */
+  readonly termWeights: Float64Array
+  readonly groupSizes: Int32Array
+  /** (rows) 0: out of all statistics, advantage 0. */
+  readonly valid: Uint8Array
+  /** (rows) trained tokens. */
+  readonly lengths: Int32Array
+  /** (rows) */
+  readonly hits: Uint8Array
+  /** (groups) reward of the prompt's greedy rollout. */
+  readonly baselines: Float64Array
+}
+
 export interface NativePolicyLossConfig {
   readonly loss: 'ppo_clip' | 'reinforce'
   readonly clipLow: number
@@ -221,6 +254,8 @@ export interface NativePolicyGroup {
     readonly mask: Uint8Array
     readonly oldLogprobs: Float32Array
     readonly advantage: number
+    /** One per token in place of `advantage`, or empty. */
+    readonly tokenAdvantages: Float32Array
     readonly sftWeight: number
     readonly sftMask: Uint8Array
     readonly trieBegin: number
@@ -392,12 +427,12 @@ export interface NativeAddon {
     options: { readonly tokenBudget: number; readonly recompute: boolean; readonly sharePrefix: boolean },
   ): Promise<NativeTrainer>
   advantages(
-    estimator: 'grpo' | 'dr_grpo' | 'rloo',
-    rewards: Float64Array,
-    groupSizes: Int32Array,
-    valid: Uint8Array,
-    epsilon: number,
+    estimator: NativeAdvantageEstimator,
+    batch: NativeRewardBatch,
+    options: { readonly epsilon: number; readonly passK: number; readonly passStd: boolean },
   ): Float64Array
+  /** rf++ per token; `penalties`: one per token, or none. */
+  tokenAdvantages(batch: NativeRewardBatch, penalties: Float64Array, discount: number): Float64Array
   aggregationWeights(
     aggregation: NativePolicyLossConfig['aggregation'],
     lengths: Int32Array,

@@ -7,15 +7,17 @@ import { type Adapters, type TokenIds, type Trie, toIds } from './decoder.js'
 import { callNative, type JobOptions } from './job.js'
 import { loadAddon } from './load.js'
 import type {
+  NativeAdvantageEstimator,
   NativePolicyGroup,
   NativePolicyLossConfig,
   NativePolicyResult,
   NativePolicySums,
+  NativeRewardBatch,
 } from './native.js'
 
 export type PolicyLossConfig = NativePolicyLossConfig
 export type PolicyResult = NativePolicyResult
-export type AdvantageEstimator = 'grpo' | 'dr_grpo' | 'rloo'
+export type AdvantageEstimator = NativeAdvantageEstimator
 
 export interface PolicyCompletion {
   /** Tokens after the prompt. */
@@ -24,7 +26,8 @@ export interface PolicyCompletion {
   readonly mask: Uint8Array
   /** As sampled, one per token. */
   readonly oldLogprobs: Float32Array
-  readonly advantage: number
+  /** Of every token, or one per token. */
+  readonly advantage: number | Float32Array
   /** Above 0: adds sftWeight * NLL of the tokens with sftMask (help for groups without a success). */
   readonly sftWeight?: number
   readonly sftMask?: Uint8Array
@@ -47,6 +50,8 @@ export interface PolicyOptions extends JobOptions {
   readonly gradients?: boolean
 }
 
+const noFloats = new Float32Array()
+
 export function toPolicyGroup(group: PolicyGroup): NativePolicyGroup {
   return {
     prompt: toIds(group.prompt),
@@ -55,7 +60,8 @@ export function toPolicyGroup(group: PolicyGroup): NativePolicyGroup {
       ids: toIds(completion.ids),
       mask: completion.mask,
       oldLogprobs: completion.oldLogprobs,
-      advantage: completion.advantage,
+      advantage: typeof completion.advantage === 'number' ? completion.advantage : 0,
+      tokenAdvantages: typeof completion.advantage === 'number' ? noFloats : completion.advantage,
       sftWeight: completion.sftWeight ?? 0,
       sftMask: completion.sftMask ?? new Uint8Array(completion.ids.length),
       trieBegin: completion.trieBegin ?? -1,
@@ -63,18 +69,67 @@ export function toPolicyGroup(group: PolicyGroup): NativePolicyGroup {
   }
 }
 
+/** What belongs to the rows and terms of a step's rewards; only `epsilon` is always needed. */
+export interface AdvantageOptions extends Partial<Omit<NativeRewardBatch, 'rewards' | 'groupSizes'>> {
+  /** Added to a standard deviation that is divided by. */
+  readonly epsilon: number
+  /** passk_bonus: the k of pass@k. */
+  readonly passK?: number
+  /** passk_best: divide by the group's standard deviation. */
+  readonly passStd?: boolean
+}
+
 /**
- * Group-relative advantages of consecutive rewards; `valid` 0 leaves a row out of its group's statistics.
- * grpo (r - mean) / (std + epsilon), dr_grpo r - mean, rloo n / (n - 1) (r - mean). @throws RR_SHAPE_MISMATCH
+ * One advantage per row of `rewards`, (rows x terms) with `termWeights`, or (rows) without; rows stand in groups of
+ * consecutive rollouts of one prompt. `valid` 0 leaves a row out of all statistics. Formulas and needs (`lengths`
+ * for rf++, rf++_baseline, opo; `hits` for passk_bonus; `baselines` for remax): native/rl/advantage.h.
+ * @throws RR_SHAPE_MISMATCH, RR_NON_FINITE
  */
 export function advantages(
   estimator: AdvantageEstimator,
   rewards: Float64Array,
   groupSizes: Int32Array,
-  options: { readonly valid?: Uint8Array; readonly epsilon: number },
+  options: AdvantageOptions,
 ): Float64Array {
-  const valid = options.valid ?? new Uint8Array(rewards.length).fill(1)
-  return callNative(() => loadAddon().advantages(estimator, rewards, groupSizes, valid, options.epsilon))
+  const { epsilon, passK = 0, passStd = false } = options
+  const batch = rewardBatch(rewards, groupSizes, options)
+  return callNative(() => loadAddon().advantages(estimator, batch, { epsilon, passK, passStd }))
+}
+
+/**
+ * rf++ per token, flat over `lengths`: discounted sums of what a token and its followers earn (the row's reward at its
+ * last token, less a penalty per token), whitened over all tokens. @throws RR_SHAPE_MISMATCH
+ */
+export function tokenAdvantages(
+  rewards: Float64Array,
+  groupSizes: Int32Array,
+  options: Omit<AdvantageOptions, 'epsilon'> & {
+    readonly lengths: Int32Array
+    readonly discount: number
+    /** One per token, e.g. beta * k1. */
+    readonly penalties?: Float64Array
+  },
+): Float64Array {
+  const batch = rewardBatch(rewards, groupSizes, options)
+  const { penalties = new Float64Array(), discount } = options
+  return callNative(() => loadAddon().tokenAdvantages(batch, penalties, discount))
+}
+
+function rewardBatch(
+  rewards: Float64Array,
+  groupSizes: Int32Array,
+  given: Partial<NativeRewardBatch>,
+): NativeRewardBatch {
+  const { termWeights = Float64Array.of(1) } = given
+  return {
+    rewards,
+    groupSizes,
+    termWeights,
+    valid: given.valid ?? new Uint8Array(rewards.length / Math.max(1, termWeights.length)).fill(1),
+    lengths: given.lengths ?? new Int32Array(),
+    hits: given.hits ?? new Uint8Array(),
+    baselines: given.baselines ?? new Float64Array(),
+  }
 }
 
 /** Weight of each trained token of a sequence, given the trained lengths of the whole step's sequences. */

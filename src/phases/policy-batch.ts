@@ -4,11 +4,12 @@
  * the aggregation over the whole mini-batch.
  */
 
-import { advantages, aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
+import { aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
 import { joined } from '../prompts/tokenizer.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
 import { isRight, type Rollout } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
+import { type Credit, rolloutCredit } from './policy-credit.js'
 import type { Response } from './responses.js'
 import type { RolloutGroup } from './rollouts.js'
 
@@ -43,11 +44,11 @@ export function policyBatches(
   failed: readonly RolloutGroup[],
 ): PolicyBatch[] {
   const { minibatches } = context.config.rl
-  const rewarded = kept.length > 0 ? groupAdvantages(context, kept) : []
+  const rewarded = kept.length > 0 ? rolloutCredit(context, kept) : []
   const members = [
     ...kept.map((group, index) => ({
       group,
-      advantage: rewarded[index] as Float64Array,
+      advantage: rewarded[index] as readonly Credit[],
       teach: failed.includes(group),
     })),
     ...failed
@@ -63,18 +64,8 @@ export function policyBatches(
 
 interface Member {
   readonly group: RolloutGroup
-  readonly advantage: Float64Array | null
+  readonly advantage: readonly Credit[] | null
   readonly teach: boolean
-}
-
-function groupAdvantages(context: PhaseContext, groups: readonly RolloutGroup[]): Float64Array[] {
-  const { adv, adv_epsilon } = context.config.rl
-  const rewards = Float64Array.from(groups.flatMap(({ rewards: own }) => Array.from(own.rewards)))
-  const valid = Uint8Array.from(groups.flatMap(({ rewards: own }) => Array.from(own.valid)))
-  const sizes = Int32Array.from(groups.map(({ rollouts }) => rollouts.length))
-  const all = advantages(adv, rewards, sizes, { valid, epsilon: adv_epsilon })
-  const size = context.config.rl.group
-  return groups.map((_, index) => all.subarray(index * size, (index + 1) * size))
 }
 
 function policyBatch(context: PhaseContext, members: readonly Member[]): PolicyBatch {
@@ -102,7 +93,7 @@ function policyBatch(context: PhaseContext, members: readonly Member[]): PolicyB
 function completions(
   context: PhaseContext,
   group: RolloutGroup,
-  advantage: Float64Array,
+  advantage: readonly Credit[],
 ): PolicyCompletion[] {
   return group.asked.responses
     .map((response, index) => ({

@@ -23,12 +23,29 @@ export interface RewardComposition {
   readonly weights: Readonly<Partial<Record<Exclude<RewardTermId, 'fmt' | 'answered'>, number>>>
 }
 
+/** A group's terms one by one, for estimators that do not start from their sum (spec 5.4). */
+export interface RewardMatrix {
+  /** (rollouts x terms), row after row; any finite number where a row is not valid. */
+  readonly values: Float64Array
+  /** (terms), the same for every group of a step. */
+  readonly weights: Float64Array
+  /** (terms) 1: rationality, which decoupled credit gives to the reasoning alone. */
+  readonly rationality: Uint8Array
+  /**
+   * gdpo: every term is standardised within its group, the weighted sum over the batch.
+   * decoupled: the answer's tokens are credited with the other terms only, the reasoning's with all.
+   */
+  readonly use: 'gdpo' | 'decoupled'
+}
+
 export interface GroupRewards {
   /** Per rollout; 0 where not valid. */
   readonly rewards: Float64Array
   readonly valid: Uint8Array
   /** Values before weighting, NaN where missing; the gate always. */
   readonly terms: Readonly<Partial<Record<RewardTermId, readonly number[]>>>
+  /** Left out where the rewards above are all there is to credit. */
+  readonly matrix?: RewardMatrix
   /** Values replaced by their group's mean. */
   readonly imputed: number
 }

@@ -1,7 +1,8 @@
 /** Advantages, policy losses and their gradients through the model, against torch and TRL. */
 import { join } from 'node:path'
 import { it } from 'vitest'
-import { addon, flat, loadAdapter, openModel, policyStep } from './engine.js'
+import { type AdvantageEstimator, advantages } from '../../src/engine/index.js'
+import { flat, loadAdapter, openModel, policyStep } from './engine.js'
 import { describeReference, readJson, readTensors, Tally, type Tensor, tensor } from './reference.js'
 
 interface Reference {
@@ -11,6 +12,7 @@ interface Reference {
   readonly completions: readonly (readonly number[])[]
   readonly group_of_row: readonly number[]
   readonly rewards: readonly (readonly number[])[]
+  readonly lengths: readonly (readonly number[])[]
   readonly constants: {
     readonly lo: number
     readonly hi: number
@@ -29,12 +31,8 @@ interface Reference {
   readonly losses_atol: number
 }
 
-const estimators: Readonly<Record<string, { name: 'grpo' | 'dr_grpo' | 'rloo'; epsilon: number }>> = {
-  grpo: { name: 'grpo', epsilon: 1e-6 },
-  'grpo_eps1e-4': { name: 'grpo', epsilon: 1e-4 },
-  dr_grpo: { name: 'dr_grpo', epsilon: 0 },
-  rloo: { name: 'rloo', epsilon: 0 },
-}
+const epsilons: Readonly<Record<string, number>> = { 'grpo_eps1e-4': 1e-4 }
+
 const losses = {
   ppo_clip: { loss: 'ppo_clip', dual: false },
   ppo_clip_dual: { loss: 'ppo_clip', dual: true },
@@ -43,6 +41,7 @@ const losses = {
 type Loss = keyof typeof losses
 
 interface AdvantageCase {
+  readonly lengths: readonly (readonly number[])[]
   readonly rewards: readonly (readonly number[])[]
   readonly values: Readonly<Record<string, readonly number[]>>
 }
@@ -60,20 +59,18 @@ describeReference('rl/rl.json', (folder) => {
   const reference = readJson<Reference>(folder.path, 'rl', 'rl.json')
   const expected = readTensors(folder.path, 'rl', 'rl.safetensors')
 
-  it('advantages', async () => {
-    const { native } = await addon()
+  it('advantages', () => {
     const { cases } = readJson<{ cases: readonly AdvantageCase[] }>(folder.path, 'rl', 'advantages.json')
-    for (const { rewards, values } of [
-      ...cases,
-      { rewards: reference.rewards, values: reference.advantages.values },
-    ])
+    const { rewards: rl, lengths: rlLengths, advantages: rlValues } = reference
+    const all = [...cases, { rewards: rl, lengths: rlLengths, values: rlValues.values }]
+    for (const { rewards, lengths, values } of all)
       for (const [key, value] of Object.entries(values)) {
-        const estimator = estimators[key]
-        if (!estimator) continue // estimators of a later registry
-        const flatRewards = Float64Array.from(rewards.flat())
-        const sizes = Int32Array.from(rewards, (group) => group.length)
-        const valid = new Uint8Array(flatRewards.length).fill(1)
-        const got = native.advantages(estimator.name, flatRewards, sizes, valid, estimator.epsilon)
+        const got = advantages(
+          key.replace(/_eps.*/, '') as AdvantageEstimator,
+          Float64Array.from(rewards.flat()),
+          Int32Array.from(rewards, (group) => group.length),
+          { lengths: Int32Array.from(lengths.flat()), epsilon: epsilons[key] ?? 1e-6 },
+        )
         tally.compare(key, got, value.flat(), 1e-9)
         tally.case()
       }
