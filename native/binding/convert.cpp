@@ -379,6 +379,8 @@ Napi::Value to_js(Napi::Env env, const SampleResult& sample) {
   out.Set("choice", sample.choice);
   out.Set("candidateJoint", to_js(env, sample.candidate_joint));
   out.Set("candidateMean", to_js(env, sample.candidate_mean));
+  out.Set("beam", to_js(env, sample.beam));
+  out.Set("beamScores", to_js(env, sample.beam_scores));
   return out;
 }
 

@@ -12,6 +12,18 @@
 namespace reasonrec::binding {
 namespace {
 
+BeamRequest beam_request(const Napi::Value& value) {
+  BeamRequest out;
+  if (value.IsNull()) return out;
+  const Napi::Object in = object(value, "beam");
+  out.trie = trie_handle(field(in, "trie"));
+  check(out.trie != nullptr, "RR_BAD_ARGUMENT", "a beam needs a trie", "a trie", "null");
+  out.width = int(integer(in, "width"));
+  out.renormalise = boolean(in, "renormalise");
+  out.excluded = int32s(field(in, "excluded"), "excluded");
+  return out;
+}
+
 GroupRequest group_request(const Napi::Value& value) {
   const Napi::Object in = object(value, "group");
   GroupRequest out;
@@ -24,6 +36,7 @@ GroupRequest group_request(const Napi::Value& value) {
   }
   out.trie = trie_handle(field(in, "trie"));
   out.candidates = sequences(field(in, "candidates"), "candidates");
+  if (in.Has("beam")) out.beam = beam_request(field(in, "beam"));
   return out;
 }
 

@@ -39,14 +39,21 @@ Trie::Trie(const std::vector<std::vector<int32_t>>& sequences) {
   struct Interval {
     int64_t first, last;  // of `order`
     int64_t depth;
+    int32_t parent;
   };
-  std::vector<Interval> nodes{{0, int64_t(order.size()), 0}};
+  std::vector<Interval> nodes{{0, int64_t(order.size()), 0, -1}};
+  node_of_.resize(order.size());
+  place_.resize(order.size());
+  for (size_t i = 0; i < order.size(); ++i) place_[order[i]] = int32_t(i);
   max_token_ = min_token_ = sequences[0][0];
   for (size_t n = 0; n < nodes.size(); ++n) {
     const Interval node = nodes[n];
     begin_.push_back(int64_t(token_.size()));
     const bool ends = int64_t(sequences[order[node.first]].size()) == node.depth;
     leaf_.push_back(ends ? order[node.first] : -1);
+    parent_.push_back(node.parent);
+    leaves_.push_back(int32_t(node.last - node.first));
+    if (ends) node_of_[order[node.first]] = int32_t(n);
     if (ends) continue;
     for (int64_t i = node.first; i < node.last;) {
       const int32_t token = sequences[order[i]][node.depth];
@@ -56,7 +63,7 @@ Trie::Trie(const std::vector<std::vector<int32_t>>& sequences) {
       child_.push_back(int32_t(nodes.size()));
       max_token_ = std::max(max_token_, token);
       min_token_ = std::min(min_token_, token);
-      nodes.push_back({i, j, node.depth + 1});
+      nodes.push_back({i, j, node.depth + 1, int32_t(n)});
       i = j;
     }
   }

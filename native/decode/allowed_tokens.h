@@ -17,13 +17,20 @@ class Trie {
   const int32_t* tokens(int32_t node, int64_t* count) const;
   int32_t next(int32_t node, int32_t token) const;  // child node, -1 if the token is not allowed
   int32_t leaf(int32_t node) const;                 // sequence index, -1 for an inner node
-  int64_t depth() const { return depth_; }          // tokens of the longest sequence
+  // Where tokens(node)[i] leads.
+  int32_t child(int32_t node, int64_t i) const { return child_[begin_[node] + i]; }
+  int32_t parent(int32_t node) const { return parent_[node]; }  // -1 for the root
+  int32_t leaves(int32_t node) const { return leaves_[node]; }  // sequences that pass `node`
+  int32_t node_of(int32_t sequence) const { return node_of_[sequence]; }
+  int32_t place(int32_t sequence) const { return place_[sequence]; }  // in order of token ids
+  int64_t size() const { return int64_t(place_.size()); }             // sequences
+  int64_t depth() const { return depth_; }  // tokens of the longest sequence
   int32_t max_token() const { return max_token_; }
   int32_t min_token() const { return min_token_; }
 
  private:
   std::vector<int64_t> begin_;
-  std::vector<int32_t> token_, child_, leaf_;
+  std::vector<int32_t> token_, child_, leaf_, parent_, leaves_, node_of_, place_;
   int64_t depth_ = 0;
   int32_t max_token_ = 0, min_token_ = 0;
 };

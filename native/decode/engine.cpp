@@ -7,6 +7,7 @@
 #include <map>
 
 #include "core/philox.h"
+#include "decode/beam_search.h"
 #include "decode/candidate_scoring.h"
 #include "decode/head_rows.h"
 #include "decode/live_row.h"
@@ -31,6 +32,7 @@ class Engine {
         job_(job),
         cache_(model.config(), context.kernels->panel),
         scoring_(context_, model, adapters, options.share_prefix, cache_),
+        beam_(context_, model, adapters, options.share_prefix, options.max_rows, cache_),
         samplers_(size_t(context.pool->size())) {
     check(options.max_rows >= 1, "RR_BAD_ARGUMENT", "max_rows is too small", ">= 1",
           std::to_string(options.max_rows));
@@ -55,7 +57,9 @@ class Engine {
       if (!rows_.empty()) step();
       const bool idle = rows_.empty() && next_group_ == groups_.size();
       if (scoring_.full() || (idle && !scoring_.empty()))
-        for (LiveRow& row : scoring_.run(job_)) leave(row);
+        for (LiveRow& row : scoring_.run(job_)) search(std::move(row));
+      if (beam_.full() || (idle && !beam_.empty()))
+        for (LiveRow& row : beam_.run(job_)) leave(row);
       if (idle) return std::move(results_);
     }
   }
@@ -68,6 +72,8 @@ class Engine {
   void decide(const std::vector<LiveRow*>& rows);
   void decide_chunk(LiveRow* const* rows, int64_t count);
   void finish_rows();
+  void score(LiveRow&&);
+  void search(LiveRow&&);
   void leave(LiveRow&);
   int64_t capacity(const GroupRequest& group, const SampleRequest& sample) const {
     return int64_t(sample.given.size()) + script_capacity(script_, group.trie.get());
@@ -82,6 +88,7 @@ class Engine {
   const Job& job_;
   KvCache cache_;
   CandidateScoring scoring_;
+  BeamSearch beam_;
   std::vector<Sampler> samplers_;  // one per worker
   std::vector<GroupState> groups_;
   std::vector<std::vector<SampleResult>> results_;
@@ -99,6 +106,10 @@ void Engine::check_group(const GroupRequest& group) const {
     check(!c.empty(), "RR_CANDIDATE_EMPTY", "a candidate has no token", ">= 1 token", "0");
     check_tokens(c, config.vocab, "a candidate");
     longest_candidate = std::max(longest_candidate, int64_t(c.size()));
+  }
+  if (group.beam.trie) {
+    check_beam(group.beam, config.vocab);
+    longest_candidate = std::max(longest_candidate, group.beam.trie->depth());
   }
   for (const ScriptStep& step : script_)
     check(step.kind != StepKind::kChoose || group.trie, "RR_SCRIPT",
@@ -129,7 +140,7 @@ void Engine::admit() {
       next_sample_ = 0;
       continue;
     }
-    if (int64_t(rows_.size()) >= options_.max_rows || scoring_.full()) return;
+    if (int64_t(rows_.size()) >= options_.max_rows || scoring_.full() || beam_.full()) return;
     const bool prompt = !options_.share_prefix || next_sample_ == 0;
     const int64_t length = prompt ? int64_t(group.request->prompt.size()) : 0;
     if (prefill > 0 && prefill + length > kPrefillRows) return;
@@ -151,10 +162,8 @@ void Engine::start(size_t g, size_t s) {
   if (keys > 0) row.kv = cache_.acquire(keys, model_.config().layers);
   if (!row.cursor.done())
     rows_.push_back(std::move(row));
-  else if (!request.candidates.empty())
-    scoring_.add(std::move(row));
   else
-    leave(row);
+    score(std::move(row));
 }
 
 void Engine::step() {
@@ -227,13 +236,26 @@ void Engine::finish_rows() {
     if (!row.cursor.done()) {
       if (kept != i) rows_[kept] = std::move(row);
       ++kept;
-    } else if (!row.group->request->candidates.empty()) {
-      scoring_.add(std::move(row));
     } else {
-      leave(row);
+      score(std::move(row));
     }
   }
   rows_.erase(rows_.begin() + int64_t(kept), rows_.end());
+}
+
+// What follows a finished script: candidates, then the beam.
+void Engine::score(LiveRow&& row) {
+  if (!row.group->request->candidates.empty())
+    scoring_.add(std::move(row));
+  else
+    search(std::move(row));
+}
+
+void Engine::search(LiveRow&& row) {
+  if (row.group->request->beam.trie)
+    beam_.add(std::move(row));
+  else
+    leave(row);
 }
 
 void Engine::leave(LiveRow& row) {

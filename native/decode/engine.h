@@ -2,10 +2,10 @@
 // finished rows leave at step boundaries and waiting groups take their place.
 //
 // A sample follows a script: think freely until a stop, then tokens given by the caller, then a
-// choice restricted to a trie of titles. Afterwards candidates can be scored at the end of the row,
-// or in the place of the choice, with everything before them shared. Philox(seed, stream, position)
-// makes a sample a function of its stream alone: batch order, live rows and thread count do not
-// matter.
+// choice restricted to a trie of titles. Afterwards candidates can be scored, or a catalogue
+// searched by a beam, at the end of the row, or in the place of the choice, with everything before
+// them shared. Philox(seed, stream, position) makes a sample a function of its stream alone: batch
+// order, live rows and thread count do not matter.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,11 +25,20 @@ struct SampleRequest {
   std::vector<int32_t> given;  // appended before the script starts
 };
 
+// Which of a trie's sequences the model would write here, best first (beam_search.h).
+struct BeamRequest {
+  std::shared_ptr<const Trie> trie;  // null: no search
+  int width = 0;                     // hypotheses kept, and sequences returned
+  bool renormalise = false;          // log-probs over the allowed tokens, not the vocabulary
+  std::vector<int32_t> excluded;     // sequences of the trie that must not come out
+};
+
 struct GroupRequest {
   std::vector<int32_t> prompt;  // at least one token
   std::vector<SampleRequest> samples;
   std::shared_ptr<const Trie> trie;              // for kChoose
   std::vector<std::vector<int32_t>> candidates;  // scored after each finished sample; may be empty
+  BeamRequest beam;                              // searched in the same place
 };
 
 struct DecodeOptions {

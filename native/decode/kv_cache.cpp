@@ -36,6 +36,14 @@ KvSegment KvCache::acquire(int64_t keys, int64_t layers) {
   return segment;
 }
 
+KvSegment KvCache::copy(const KvSegment& from) {
+  KvSegment out = acquire(from.capacity, int64_t(from.layers.size()));
+  const float* begin = from.memory->data();
+  const float* end = from.layers.back().v + kv_floats_v(config_, panel_, from.capacity);
+  std::copy(begin, end, out.memory->data());
+  return out;
+}
+
 void KvCache::release(KvSegment&& segment) {
   if (segment.empty()) return;
   const int64_t floats = segment.memory->size();

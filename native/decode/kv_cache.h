@@ -27,6 +27,7 @@ class KvCache {
 
   // Zeroed blocks for at least `keys` keys in `layers` layers (1, or the model's).
   KvSegment acquire(int64_t keys, int64_t layers);
+  KvSegment copy(const KvSegment&);
   void release(KvSegment&&);
   int64_t panel() const { return panel_; }
 

@@ -44,10 +44,10 @@ void DecodeBatch::add(LiveRow& row, bool keep_segment) {
 }
 
 int64_t DecodeBatch::add_candidate(const LiveRow& row, const int32_t* tokens, int64_t count,
-                                   const KvSegment& kv) {
+                                   const KvSegment& kv, int64_t past) {
   const int64_t first = batch_.rows();
-  const int64_t position = row.prompt_length() + row.length();
-  batch_.append(tokens, count, sample_segment_, int32_t(position));
+  const int64_t position = row.prompt_length() + row.length() + past;
+  batch_.append(tokens, count, sample_segment_, int32_t(position), past);
   table_.append(kv);
   return first;
 }

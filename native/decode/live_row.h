@@ -52,8 +52,10 @@ class DecodeBatch {
   // Adds the prompt (once per batch, with shared prefix) and the sample's tokens that are not
   // stored yet. keep_segment: the segment is wanted as a parent even if nothing is pending.
   void add(LiveRow&, bool keep_segment);
-  // Adds a segment below the last sample; its keys live for this batch only. Returns its first row.
-  int64_t add_candidate(const LiveRow&, const int32_t* tokens, int64_t count, const KvSegment&);
+  // Adds a segment below the last sample, `past` of whose tokens are stored in its blocks already.
+  // Returns its first row.
+  int64_t add_candidate(const LiveRow&, const int32_t* tokens, int64_t count, const KvSegment&,
+                        int64_t past = 0);
   // Runs the decoder, then marks everything as stored and sets LiveRow::hidden of all samples
   // added.
   void forward(const Context&, const Model&, const AdapterStack&, Buffer& hidden);

@@ -56,6 +56,22 @@ export interface DecodeGroup {
   readonly trie?: Trie | null | undefined
   /** Scored at the end of each finished sample, everything before them shared. */
   readonly candidates?: readonly TokenIds[] | undefined
+  /** Searched in the same place: Sample.beam and beamScores. */
+  readonly beam?: Beam | undefined
+}
+
+/**
+ * Which of a trie's sequences the model would write, best first: a constrained beam without length penalty.
+ * With width >= the number of sequences all of them come out, with the bits of `candidates`.
+ */
+export interface Beam {
+  readonly trie: Trie
+  /** Hypotheses kept, and sequences returned. */
+  readonly width: number
+  /** Scores over the tokens that the trie allows instead of the vocabulary. */
+  readonly renormalise?: boolean
+  /** Sequences of the trie that must not come out. */
+  readonly excluded?: readonly number[]
 }
 
 export interface DecodeOptions {
@@ -93,6 +109,9 @@ export async function generate(
     samples: group.samples.map(({ stream, given }) => ({ stream, given: toIds(given ?? []) })),
     trie: group.trie ?? null,
     candidates: (group.candidates ?? []).map(toIds),
+    beam: group.beam
+      ? { renormalise: false, ...group.beam, excluded: toIds(group.beam.excluded ?? []) }
+      : null,
   }))
   const nativeOptions: NativeDecodeOptions = {
     seed: options.seed,

@@ -3,6 +3,7 @@
 export { Adapter, type LoraConfig } from './adapter.js'
 export {
   type Adapters,
+  type Beam,
   createTrie,
   type DecodeGroup,
   type DecodeOptions,

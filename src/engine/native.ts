@@ -143,6 +143,17 @@ export interface NativeGroup {
   readonly samples: readonly { readonly stream: bigint; readonly given: Int32Array }[]
   readonly trie: NativeTrie | null
   readonly candidates: readonly Int32Array[]
+  readonly beam?: NativeBeam | null
+}
+
+/** native/decode/beam_search.h. */
+export interface NativeBeam {
+  readonly trie: NativeTrie
+  readonly width: number
+  /** Log-probs over the tokens that the trie allows instead of the vocabulary. */
+  readonly renormalise: boolean
+  /** Sequences of the trie that must not come out. */
+  readonly excluded: Int32Array
 }
 
 export type Finish = 'none' | 'stop_token' | 'stop_string' | 'length'
@@ -162,6 +173,10 @@ export interface NativeSample {
   readonly choice: number
   readonly candidateJoint: Float32Array
   readonly candidateMean: Float32Array
+  /** Sequences of the beam's trie, best first, padded with -1 to its width; empty without a beam. */
+  readonly beam: Int32Array
+  /** Sums of their token log-probs, padded with -Infinity. */
+  readonly beamScores: Float64Array
 }
 
 export interface NativeDecodeOptions {

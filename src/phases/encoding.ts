@@ -6,9 +6,10 @@
  */
 
 import type { Dataset, Instance } from '../data/types.js'
-import { ReasonrecError } from '../engine/errors.js'
+import { createTrie, ReasonrecError, type Trie } from '../engine/index.js'
 import type { Method, PromptMode } from '../methods/method.js'
 import type { PromptPart } from '../prompts/prompt.js'
+import { titleSequences } from '../prompts/title-sequences.js'
 import { joined, type Tokenizer } from '../prompts/tokenizer.js'
 
 /** Ids of the fixed pieces of a response. */
@@ -29,10 +30,17 @@ export interface EncodedResponse {
   readonly answerBegin: number
 }
 
+/** titles[item], and the trie whose leaf `item` is the item. */
+export interface CatalogueTitles {
+  readonly titles: readonly Int32Array[]
+  readonly trie: Trie
+}
+
 export class Encoding {
   readonly frame: FrameIds
   /** Ends a response. */
   readonly eos: number
+  private wholeCatalogue: CatalogueTitles | null = null
 
   constructor(
     private readonly dataset: Dataset,
@@ -73,6 +81,14 @@ export class Encoding {
   /** In the order of Method.choices: that of the candidates, where there are candidates. */
   choices(instance: Instance): Int32Array[] {
     return this.method.choices(this.dataset, instance).map((answer) => this.choice(answer))
+  }
+
+  /** Every title of the catalogue with the closing tag, whatever the method's own choices are; made once. */
+  catalogue(): CatalogueTitles {
+    if (this.wholeCatalogue) return this.wholeCatalogue
+    const titles = titleSequences(this.tokenizer, this.dataset.items, this.method.form.answerClose)
+    this.wholeCatalogue = { titles, trie: createTrie(titles) }
+    return this.wholeCatalogue
   }
 
   /** The choice that is right. */
