@@ -3,12 +3,12 @@
  * user never chose, in an order of the same draw. The generator is keyed by (seed, instance id, epoch), and
  * an id names a user and a place, never the target: lists drawn from the target's id give the answer away.
  * C20pop draws negatives in proportion to their interactions in the training part instead.
- * Published lists keep their set; only their order is drawn.
+ * Published lists keep their set; only their order is drawn. Under `full` a test has no list of its own.
  */
 
 import { ReasonrecError } from '../engine/errors.js'
 import { type Random, seeded } from './random.js'
-import type { Dataset, Instance, ItemIndex, NegativeSource } from './types.js'
+import type { Dataset, Instance, ItemIndex, NegativeSource, Part } from './types.js'
 
 /** The part of an instance that decides its list. */
 export type Asked = Pick<Instance, 'id' | 'user' | 'history' | 'target'>
@@ -37,7 +37,7 @@ export function drawCandidates(
   epoch: number,
 ): ItemIndex[] | null {
   const { universe, count, seed } = source
-  const own = itemsOfUser(userItems, asked.user)
+  const own = source.exclude === 'window' ? new Set(asked.history) : itemsOfUser(userItems, asked.user)
   if (universe.length - own.size < count - 1) return null
   const random = seeded(seed, 'negatives', asked.id, epoch)
   const list = [asked.target]
@@ -79,6 +79,19 @@ function fromTheRest(
 /** A published list in an order of our own: its printed order may depend on the target. */
 export function shufflePublished(candidates: readonly ItemIndex[], seed: number, id: string): ItemIndex[] {
   return seeded(seed, 'order', id).shuffled([...candidates].sort((a, b) => a - b))
+}
+
+/**
+ * The part's instances with the lists of another candidate seed; null where lists came with the data or the
+ * whole catalogue is ranked, so that no seed plays a part. Instances that lose their list (too few items) go.
+ */
+export function withCandidateSeed(dataset: Dataset, part: Part, seed: number): Instance[] | null {
+  const { negatives, userItems, fixedLists = [], fullRanking = false } = dataset
+  if (!negatives || !userItems || fixedLists.includes(part) || fullRanking) return null
+  return dataset[part].flatMap((instance) => {
+    const candidates = drawCandidates({ ...negatives, seed }, userItems, instance, 0)
+    return candidates ? [{ ...instance, candidates }] : []
+  })
 }
 
 /**

@@ -24,6 +24,8 @@ export interface Interaction {
 /** Which part a user or an interaction belongs to. */
 export type Part = 'train' | 'valid' | 'test'
 
+export const partNames = ['train', 'valid', 'test'] as const satisfies readonly Part[]
+
 /** (u, H, y, C, t) of spec section 2. */
 export interface Instance {
   /** Unique within a dataset and stable over runs, e.g. "train/1234/17". */
@@ -55,6 +57,8 @@ export interface NegativeSource {
   readonly universe: readonly ItemIndex[]
   /** C20pop: running sums of the universe's training counts; absent where every item is as likely. */
   readonly runningCounts?: Float64Array
+  /** What of the user's is no negative: everything of his where it is not said, or only the history shown. */
+  readonly exclude?: 'user' | 'window'
 }
 
 export interface Dataset {
@@ -75,6 +79,10 @@ export interface Dataset {
   readonly clock?: Clock
   /** Absent in a dataset built by hand. */
   readonly negatives?: NegativeSource
+  /** Parts whose lists came with the data or from a stored file; other lists are drawn from `negatives`. */
+  readonly fixedLists?: readonly Part[]
+  /** Validation and test rank the whole catalogue: their `candidates` are all of `negatives.universe`. */
+  readonly fullRanking?: boolean
   /** Only where the data was generated: the generator's own probability of each candidate, in their order. */
   readonly oracle?: (instance: Instance) => readonly number[]
   /** What was dropped, merged, shuffled or assumed, for the report. */

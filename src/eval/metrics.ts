@@ -1,7 +1,8 @@
 /**
  * Accuracy of one ranked target (spec section 7.4), one place for every formula.
  *
- *   HR@K = [rank <= K]    NDCG@K = [rank <= K] / log2(rank + 1)    MRR = 1 / rank    K = 1, 5, and 3 where asked for
+ *   HR@K = [rank <= K]    NDCG@K = [rank <= K] / log2(rank + 1)    MRR = 1 / rank
+ *   K = 1, 3, 5, 10 on lists, 1, 5, 10, 20, 50 on a whole catalogue; recall@K of one target is HR@K
  *
  * An invalid answer has rank infinity and scores 0 everywhere. Two rules for equal scores, neither
  * optimistic: `mean_rank` puts the target in the middle of its ties (a fraction is possible), `expected`
@@ -9,7 +10,7 @@
  * `expected` a constant score gets exactly the value of guessing, which is what baselines that count need.
  */
 
-import { basicMetrics, type RankingMeans, type RankingMetric } from './result-row.js'
+import { basicMetrics, type RankingMeans, type RankingMetric, rankingMetrics } from './result-row.js'
 
 export type TieRule = 'mean_rank' | 'expected'
 
@@ -52,18 +53,25 @@ export function ndcg(rank: number, k: number): number {
   return rank <= k ? 1 / Math.log2(rank + 1) : 0
 }
 
+/** Share of several right items among the first K; with one right item it is HR@K. `ranks`: of the right items. */
+export function recall(ranks: readonly number[], k: number): number {
+  return ranks.reduce((sum, rank) => sum + hitRate(rank, k), 0) / ranks.length
+}
+
 export function reciprocalRank(rank: number): number {
   return Number.isFinite(rank) ? 1 / rank : 0
 }
 
-const formulas: Readonly<Record<RankingMetric, (rank: number) => number>> = {
-  hr1: (rank) => hitRate(rank, 1),
-  hr3: (rank) => hitRate(rank, 3),
-  hr5: (rank) => hitRate(rank, 5),
-  ndcg3: (rank) => ndcg(rank, 3),
-  ndcg5: (rank) => ndcg(rank, 5),
-  mrr: reciprocalRank,
+/** `hr10` is HR@10. */
+function formulaOf(metric: RankingMetric): (rank: number) => number {
+  if (metric === 'mrr') return reciprocalRank
+  const k = Number(/\d+$/.exec(metric)?.[0])
+  return metric.startsWith('hr') ? (rank) => hitRate(rank, k) : (rank) => ndcg(rank, k)
 }
+
+const formulas = Object.fromEntries(rankingMetrics.map((metric) => [metric, formulaOf(metric)])) as Readonly<
+  Record<RankingMetric, (rank: number) => number>
+>
 
 export function metricsOfRank(rank: number, metrics: readonly RankingMetric[] = basicMetrics): RankingMeans {
   return each(metrics, (metric) => formulas[metric](rank))
@@ -97,4 +105,36 @@ export function metricsOfStanding(
 /** What guessing scores on lists of `candidates` (closed form of spec 7.4). */
 export function guessing(candidates: number, metrics?: readonly RankingMetric[]): RankingMeans {
   return metricsOfStanding({ above: 0, equal: candidates - 1 }, 'expected', metrics)
+}
+
+/** How often free answers can be used at all (spec 7.4); shares of all tests. */
+export interface AnswerRates {
+  /** The answer came in the asked form. */
+  readonly parse_rate: number
+  /** It names exactly one candidate: ValidRatio of published tables. */
+  readonly valid_ratio: number
+  /** It names an item of the catalogue, candidate or not. */
+  readonly in_catalogue: number
+}
+
+export interface FreeAnswer {
+  readonly parsed: boolean
+  /** Candidates whose title the answer holds. */
+  readonly candidatesNamed: number
+  readonly inCatalogue: boolean
+}
+
+export function answerRates(answers: readonly FreeAnswer[]): AnswerRates {
+  const share = (holds: (answer: FreeAnswer) => boolean): number =>
+    answers.filter(holds).length / answers.length
+  return {
+    parse_rate: share(({ parsed }) => parsed),
+    valid_ratio: share(({ candidatesNamed }) => candidatesNamed === 1),
+    in_catalogue: share(({ inCatalogue }) => inCatalogue),
+  }
+}
+
+/** Share of the catalogue that stands in any list: |union of the lists| / items. */
+export function coverage(lists: readonly (readonly number[])[], items: number): number {
+  return new Set(lists.flat()).size / items
 }

@@ -3,7 +3,13 @@
 export type RowId =
   | 'random'
   | 'popularity'
+  | 'popularity_recent'
+  | 'markov'
+  | 'co_occurrence'
   | 'item_knn'
+  | 'ease'
+  | 'onnx'
+  | 'imported'
   | 'base'
   | 'imitated'
   | 'internalized'
@@ -20,27 +26,68 @@ export type RowId =
  */
 export type InferenceMode = 'none' | 'score' | 'think_score' | 'free' | 'pointwise'
 
-export interface RankingMeans {
+/** A cut-off: HR@K and NDCG@K. */
+export type CutMetric = 'hr1' | `${'hr' | 'ndcg'}${3 | 5 | 10 | 20 | 50}`
+
+/** What every row has, and further cut-offs where the method's paper or the protocol reports them. */
+export interface RankingMeans extends Readonly<Partial<Record<CutMetric, number>>> {
   readonly hr1: number
   readonly hr5: number
   readonly ndcg5: number
   readonly mrr: number
-  /** Where the method's paper reports them. */
-  readonly hr3?: number
-  readonly ndcg3?: number
 }
 
 export type RankingMetric = keyof RankingMeans
 
+/** Every metric, in the order in which tables show them. */
+export const rankingMetrics = [
+  'hr1',
+  'hr3',
+  'hr5',
+  'hr10',
+  'hr20',
+  'hr50',
+  'ndcg3',
+  'ndcg5',
+  'ndcg10',
+  'ndcg20',
+  'ndcg50',
+  'mrr',
+] as const satisfies readonly RankingMetric[]
+
 /** What every row has. */
 export const basicMetrics = ['hr1', 'hr5', 'ndcg5', 'mrr'] as const satisfies readonly RankingMetric[]
-/** The same and the cut at three, in the order in which tables show them. */
+/** The same and the cut at three. */
 export const topThreeMetrics = [
   'hr1',
   'hr3',
   'hr5',
   'ndcg3',
   'ndcg5',
+  'mrr',
+] as const satisfies readonly RankingMetric[]
+/** The same and the cut at ten: lists of candidates. */
+export const listMetrics = [
+  'hr1',
+  'hr3',
+  'hr5',
+  'hr10',
+  'ndcg3',
+  'ndcg5',
+  'ndcg10',
+  'mrr',
+] as const satisfies readonly RankingMetric[]
+/** Ranking a whole catalogue. */
+export const catalogueMetrics = [
+  'hr1',
+  'hr5',
+  'hr10',
+  'hr20',
+  'hr50',
+  'ndcg5',
+  'ndcg10',
+  'ndcg20',
+  'ndcg50',
   'mrr',
 ] as const satisfies readonly RankingMetric[]
 

@@ -9,7 +9,7 @@
 import { type Random, seeded } from '../data/random.js'
 import { ReasonrecError } from '../engine/errors.js'
 import { each } from './metrics.js'
-import { basicMetrics, type RankingMeans, type RankingMetric, topThreeMetrics } from './result-row.js'
+import { basicMetrics, type RankingMeans, type RankingMetric, rankingMetrics } from './result-row.js'
 
 export const resamples = 2000
 /** One test as scored. */
@@ -42,7 +42,7 @@ export function meansOf(outcomes: readonly RankingMeans[]): RankingMeans {
 
 /** What the outcomes hold, all of them the same. */
 function metricsIn([first]: readonly RankingMeans[]): readonly RankingMetric[] {
-  return first?.hr3 === undefined ? basicMetrics : topThreeMetrics
+  return first ? rankingMetrics.filter((metric) => first[metric] !== undefined) : basicMetrics
 }
 
 interface Clusters {

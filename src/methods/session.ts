@@ -6,7 +6,8 @@
 import { totalmem } from 'node:os'
 import type { LoadedConfig } from '../config/load.js'
 import type { Config } from '../config/schema.js'
-import { loadDataset } from '../data/load.js'
+import { type LoadOptions, loadDataset } from '../data/load.js'
+import { candidateProtocol } from '../data/protocol.js'
 import type { Dataset } from '../data/types.js'
 import { engineInfo, Model, modelTensors, ReasonrecError, setThreads } from '../engine/index.js'
 import type { PhaseContext } from '../phases/context.js'
@@ -85,26 +86,56 @@ export async function openModel(
   return { base, tokenizer }
 }
 
+/** For a model, whose prompts hold the candidates. */
 export async function openDataset(config: Config): Promise<Dataset> {
-  const { data } = config
-  const candidates = Number(data.candidates.slice(1))
-  if (data.dir === embedded)
-    return embeddedDataset({
-      candidates,
-      candidateSeed: data.cand_seed,
-      shown: Math.min(data.max_hist, historyLength),
+  if (candidateProtocol(config.data.candidates).full)
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'data.candidates full ranks the whole catalogue', {
+      expected: 'a protocol whose list fits a prompt, such as C20',
+      got: 'full',
+      remedy: 'choose C20 or C100 for language models; `reasonrec baseline` takes full',
     })
-  return loadDataset(required(data.dir, 'data.dir', '--data DIR'), {
+  return openRankingData(config)
+}
+
+/** For rows that rank without a prompt. */
+export async function openRankingData(config: Config): Promise<Dataset> {
+  const { data } = config
+  if (data.dir === embedded) return openEmbedded(config)
+  return loadDataset(required(data.dir, 'data.dir', '--data DIR'), loadOptions(config))
+}
+
+function openEmbedded({ data }: Config): Dataset {
+  const { name, size, popular, full } = candidateProtocol(data.candidates)
+  if (popular || full || data.cand_file !== null)
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'the embedded data draws uniform lists', {
+      expected: 'data.candidates C20 or another length, and no data.cand_file',
+      got: data.cand_file ?? name,
+      remedy: 'correct the key, or bring data of your own',
+    })
+  return embeddedDataset({
+    candidates: size,
+    candidateSeed: data.cand_seed,
+    shown: Math.min(data.max_hist, historyLength),
+  })
+}
+
+/** The data section as options of loadDataset. */
+export function loadOptions({ data }: Config): LoadOptions {
+  return {
     minHistory: data.min_hist,
     maxHistory: data.max_hist,
-    candidates,
+    protocol: data.candidates,
     candidateSeed: data.cand_seed,
+    candidateFile: data.cand_file,
+    exclude: data.exclude,
+    published: data.published,
+    repeats: data.repeat_targets,
     split: data.split,
     maxTrainPerUser: data.max_train_per_user,
     core: data.core,
     maxUsers: data.max_users,
     ...(data.noun !== null && { noun: data.noun }),
-  })
+  }
 }
 
 /**

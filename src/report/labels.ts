@@ -5,7 +5,13 @@ import type { InferenceMode, ResultRow, RowId } from '../eval/result-row.js'
 export const rowLabels: Readonly<Record<RowId, string>> = {
   random: 'Random',
   popularity: 'Popularity',
+  popularity_recent: 'Popularity, recent',
+  markov: 'Markov',
+  co_occurrence: 'Co-occurrence',
   item_knn: 'Item-kNN',
+  ease: 'EASE',
+  onnx: 'ONNX scorer',
+  imported: 'Imported scores',
   base: 'Base model',
   imitated: 'Imitated',
   internalized: 'Internalized',
@@ -28,7 +34,18 @@ export const modeLabels: Readonly<Record<InferenceMode, string>> = {
 /** The three models of the story, in its order. */
 export const storyModels = ['base', 'imitated', 'internalized'] as const
 
-const counted: ReadonlySet<string> = new Set(['random', 'popularity', 'item_knn', 'oracle'])
+const counted: ReadonlySet<string> = new Set([
+  'random',
+  'popularity',
+  'popularity_recent',
+  'markov',
+  'co_occurrence',
+  'item_knn',
+  'ease',
+  'onnx',
+  'imported',
+  'oracle',
+])
 
 /** Rows that need no language model: floors and the ceiling. */
 export function isCounted(row: ResultRow): boolean {

@@ -5,30 +5,30 @@
 
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import { type RankingMetric, type ResultRow, topThreeMetrics } from '../eval/result-row.js'
+import { type RankingMetric, type ResultRow, rankingMetrics } from '../eval/result-row.js'
 import type { PairedDifference } from '../phases/run-record.js'
 import { isCounted, modeLabel, rowLabel } from './labels.js'
 import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
 
-const labels: Readonly<Record<RankingMetric, string>> = {
-  hr1: 'HR@1',
-  hr3: 'HR@3',
-  hr5: 'HR@5',
-  ndcg3: 'NDCG@3',
-  ndcg5: 'NDCG@5',
-  mrr: 'MRR',
+/** hr5 is HR@5. */
+function labelOf(metric: RankingMetric): string {
+  return metric.toUpperCase().replace(/(\d+)$/, '@$1')
 }
 
 /** What the rows carry, with labels, in the order of a table. */
 export function shownMetrics(rows: readonly ResultRow[]): readonly (readonly [RankingMetric, string])[] {
-  return topThreeMetrics
+  return rankingMetrics
     .filter((key) => rows.some((row) => row[key] !== undefined))
-    .map((key) => [key, labels[key]])
+    .map((key) => [key, labelOf(key)])
 }
 
 export function metricLabel(id: string): string {
-  return (labels as Readonly<Record<string, string | undefined>>)[id] ?? id
+  return isMetric(id) ? labelOf(id) : id
+}
+
+function isMetric(id: string): id is RankingMetric {
+  return (rankingMetrics as readonly string[]).includes(id)
 }
 
 export interface TerminalOptions {

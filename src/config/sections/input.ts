@@ -1,6 +1,7 @@
 /** What goes in: data, prompt, model. */
 
 import { z } from 'zod'
+import { protocolPattern } from '../../data/protocol.js'
 import { count, key, orAll, positive } from '../key.js'
 
 export const data = z
@@ -29,15 +30,28 @@ export const data = z
       'How instances are parted into train, valid and test; auto keeps the folder’s own split, else loo (last item test, the one before validation).',
     ),
     candidates: key(
-      z
-        .string()
-        .regex(/^C[1-9]\d{0,3}$/, 'C and a number, such as C20')
-        .default('C20'),
-      'Protocol: C20 is the target and 19 uniform negatives; published lists keep their length.',
+      z.string().regex(protocolPattern, 'C and a length such as C20 or C20pop, or full').default('C20'),
+      'Protocol: C20 is the target and 19 uniform negatives, C20pop draws them by popularity, full ranks the whole catalogue (counting rows only); published lists keep their length.',
     ),
     cand_seed: key(
       count(0).default(0),
       'Seed of the negatives; other seeds give the sampling error of the protocol.',
+    ),
+    cand_file: key(
+      z.string().nullable().default(null),
+      'Lists of validation and test from a file that `data candidates` wrote; null draws them. Methods elsewhere can answer the same lists.',
+    ),
+    published: key(
+      z.enum(['keep', 'redraw']).default('keep'),
+      'Candidate lists that come with the data: keep them (comparable with published numbers) or draw others for the same tests.',
+    ),
+    exclude: key(
+      z.enum(['user', 'window']).default('user'),
+      'No negative is an item that its user ever chose (user), or merely none of the history shown (window, as some published lists): then a negative may be a later choice.',
+    ),
+    repeat_targets: key(
+      z.enum(['drop_shown', 'drop_all', 'keep']).default('drop_shown'),
+      'Targets that the user chose before: drop those in the history shown, drop all, or keep them; kept, a copy of the history scores.',
     ),
     max_train_per_user: key(
       orAll().default(null),

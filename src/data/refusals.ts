@@ -5,24 +5,9 @@
  */
 
 import { ReasonrecError } from '../engine/errors.js'
+import type { Drafts } from './drafts.js'
 import type { Split } from './split.js'
-import type { ItemIndex, Part } from './types.js'
-
-/** An instance before its list is drawn. */
-export interface Draft {
-  readonly id: string
-  readonly user: string
-  readonly history: readonly ItemIndex[]
-  readonly target: ItemIndex
-  /** Place of the target in the user's sequence; null where a published row is not found there. */
-  readonly position: number | null
-  /** The published set, or null where one is drawn. */
-  readonly published: readonly ItemIndex[] | null
-}
-
-export type Drafts = Readonly<Record<Part, readonly Draft[]>>
-
-export const partNames = ['train', 'valid', 'test'] as const satisfies readonly Part[]
+import { type Part, partNames } from './types.js'
 
 export function refuseLeaks(drafts: Drafts, split: Split): void {
   const seen = new Map<string, { part: Part; id: string }>()
