@@ -10,6 +10,7 @@ import { drawCandidates, shufflePublished } from './candidates.js'
 import { buildCatalogue, type Catalogue, note } from './catalogue.js'
 import { cutDown, type Draft, type Drafts, draftAll, type Limits, type RepeatRule } from './drafts.js'
 import { buildSequences } from './history.js'
+import type { RawData } from './importers/canonical.js'
 import { readRaw } from './importers/read.js'
 import { candidateProtocol } from './protocol.js'
 import { refuseEmptyPart, refuseLeaks, refuseTooFewItems } from './refusals.js'
@@ -21,6 +22,7 @@ import {
   type ItemIndex,
   type NegativeSource,
   type Part,
+  type Printed,
   partNames,
 } from './types.js'
 
@@ -112,6 +114,7 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
     userInteractions: byUser,
     clock: raw.clock,
     negatives,
+    printed: printedOf(raw, catalogue),
     ...(fixed.length > 0 && { fixedLists: fixed }),
     ...(protocol.full && { fullRanking: true }),
     notes: [
@@ -126,6 +129,16 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
         `instances were dropped: fewer than ${size - 1} items are left that their user did not choose`,
       ),
     ],
+  }
+}
+
+function printedOf(raw: RawData, { indexOf }: Catalogue): Printed {
+  const { windows, valid } = raw
+  const test = raw.test ?? raw.lastItem
+  return {
+    parts: { ...(windows && { train: windows }), ...(valid && { valid }), ...(test && { test }) },
+    itemIds: [...new Set(raw.items.map(({ id }) => id))],
+    indexOf,
   }
 }
 

@@ -61,6 +61,27 @@ export interface NegativeSource {
   readonly exclude?: 'user' | 'window'
 }
 
+/** Published rows as they stand in the files, by id. */
+export interface PrintedRows {
+  readonly rows: readonly {
+    readonly user: string
+    readonly history: readonly string[]
+    readonly target: string
+    /** In printed order; null in a window without a list. */
+    readonly candidates: readonly string[] | null
+  }[]
+  /** The target stands in a column of its own, so its place among the candidates says nothing. */
+  readonly targetApart?: boolean
+}
+
+export interface Printed {
+  readonly parts: Partial<Readonly<Record<Part, PrintedRows>>>
+  /** Ids of the items file, in its order. */
+  readonly itemIds: readonly string[]
+  /** By id; ids with one title share an index. */
+  readonly indexOf: ReadonlyMap<string, ItemIndex>
+}
+
 export interface Dataset {
   readonly name: string
   /** "artist", "book", "film", "item": what a title names in a prompt. */
@@ -81,6 +102,8 @@ export interface Dataset {
   readonly negatives?: NegativeSource
   /** Parts whose lists came with the data or from a stored file; other lists are drawn from `negatives`. */
   readonly fixedLists?: readonly Part[]
+  /** What the files print, before anything is redrawn: what the leak audit reads. Absent in a dataset built by hand. */
+  readonly printed?: Printed
   /** Validation and test rank the whole catalogue: their `candidates` are all of `negatives.universe`. */
   readonly fullRanking?: boolean
   /** Only where the data was generated: the generator's own probability of each candidate, in their order. */

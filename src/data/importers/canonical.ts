@@ -47,6 +47,8 @@ export interface RawList {
 export interface RawLists {
   readonly path: string
   readonly rows: readonly RawList[]
+  /** The target stands in a column of its own, so its place in `candidates` says nothing about the file. */
+  readonly targetApart?: boolean
 }
 
 export interface RawData {
@@ -280,5 +282,5 @@ async function readLists(path: string): Promise<RawLists> {
       line: table.line(row),
     }
   })
-  return { path, rows }
+  return { path, rows, ...(negatives && !candidates && { targetApart: true }) }
 }
