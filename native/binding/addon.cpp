@@ -62,6 +62,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("tokenAdvantages", advantages_of_tokens);
   add("aggregationWeights", weights_of_aggregation);
   add("policyLoss", policy_loss_over);
+  add("selectTokens", selected_tokens);
   add("philox", philox_uniforms);
   add("inspectSafetensors", inspect_safetensors);
   add("createGraph", create_graph);

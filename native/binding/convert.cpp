@@ -285,6 +285,13 @@ PolicyLossConfig policy_loss_config(const Napi::Value& value) {
   out.kl = kl_from_name(text(in, "kl"));
   out.beta = float(number(in, "beta"));
   out.entropy_bonus = float(number(in, "entropyBonus"));
+  out.ratio_cap = float(number(in, "ratioCap"));
+  out.tau_gain = float(number(in, "tauGain"));
+  out.tau_loss = float(number(in, "tauLoss"));
+  out.cov_penalty = float(number(in, "covPenalty"));
+  out.off_policy_limit = float(number(in, "offPolicyLimit"));
+  out.preference_beta = float(number(in, "preferenceBeta"));
+  out.preference_margin = float(number(in, "preferenceMargin"));
   return out;
 }
 
@@ -292,6 +299,9 @@ PolicyLossConfig policy_loss_config(const Napi::Value& value) {
 
 Napi::Value to_js(Napi::Env env, const std::vector<int32_t>& values) {
   return fresh<Napi::Int32Array>(env, values.data(), values.size());
+}
+Napi::Value to_js(Napi::Env env, const std::vector<uint8_t>& values) {
+  return fresh<Napi::Uint8Array>(env, values.data(), values.size());
 }
 Napi::Value to_js(Napi::Env env, const std::vector<double>& values) {
   return fresh<Napi::Float64Array>(env, values.data(), values.size());
@@ -360,6 +370,9 @@ Napi::Value to_js(Napi::Env env, const PolicyLossSums& sums) {
   out.Set("tokens", double(sums.tokens));
   out.Set("clippedLow", double(sums.clipped_low));
   out.Set("clippedHigh", double(sums.clipped_high));
+  out.Set("leftOut", double(sums.left_out));
+  out.Set("preferences", double(sums.preferences));
+  out.Set("correct", double(sums.correct));
   return out;
 }
 

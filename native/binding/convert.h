@@ -60,6 +60,7 @@ PolicyLossConfig policy_loss_config(const Napi::Value&);
 
 // ---- to JS ----
 Napi::Value to_js(Napi::Env, const std::vector<int32_t>&);  // Int32Array
+Napi::Value to_js(Napi::Env, const std::vector<uint8_t>&);  // Uint8Array
 Napi::Value to_js(Napi::Env, const std::vector<double>&);   // Float64Array
 Napi::Value to_js(Napi::Env, const std::vector<float>&);    // Float32Array
 Napi::Value float32s(Napi::Env, const float* values, int64_t n);

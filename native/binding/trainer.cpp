@@ -6,6 +6,7 @@
 #include "binding/addon.h"
 #include "binding/convert.h"
 #include "rl/advantage.h"
+#include "rl/token_selection.h"
 #include "train/checkpoint.h"
 
 namespace reasonrec::binding {
@@ -34,11 +35,13 @@ PolicyCompletion completion(const Napi::Value& value) {
   out.sft_weight = float(number(in, "sftWeight"));
   out.sft_mask = bytes(field(in, "sftMask"), "sftMask");
   out.trie_begin = int32_t(integer(in, "trieBegin"));
+  out.treatment = bytes(field(in, "treatment"), "treatment");
   same_length("mask", out.mask.size(), out.ids.size());
   same_length("oldLogprobs", out.old_logprobs.size(), out.ids.size());
   same_length("sftMask", out.sft_mask.size(), out.ids.size());
   if (!out.token_advantages.empty())
     same_length("tokenAdvantages", out.token_advantages.size(), out.ids.size());
+  if (!out.treatment.empty()) same_length("treatment", out.treatment.size(), out.ids.size());
   return out;
 }
 
@@ -334,23 +337,39 @@ Napi::Value weights_of_aggregation(const Napi::CallbackInfo& info) {
 Napi::Value policy_loss_over(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     const PolicyLossConfig config = policy_loss_config(info[0]);
-    const std::vector<float> logprob = floats(info[1], "logprob"),
-                             old_logprob = floats(info[2], "oldLogprob"),
-                             reference = floats(info[3], "reference"),
-                             advantage = floats(info[4], "advantage");
-    const std::vector<double> weight = doubles(info[5], "weight");
-    same_length("oldLogprob", old_logprob.size(), logprob.size());
-    same_length("reference", reference.size(), logprob.size());
-    same_length("advantage", advantage.size(), logprob.size());
-    same_length("weight", weight.size(), logprob.size());
-    std::vector<float> gradient(logprob.size());
-    const PolicyLossSums sums =
-        policy_loss(config, logprob.data(), old_logprob.data(), reference.data(), nullptr,
-                    advantage.data(), weight.data(), int64_t(logprob.size()), gradient.data());
+    const Napi::Object in = object(info[1], "tokens");
+    PolicyTokens tokens;
+    tokens.logprob = floats(field(in, "logprob"), "logprob");
+    tokens.old_logprob = floats(field(in, "oldLogprob"), "oldLogprob");
+    tokens.reference = floats(field(in, "reference"), "reference");
+    tokens.advantage = floats(field(in, "advantage"), "advantage");
+    tokens.weight = doubles(field(in, "weight"), "weight");
+    tokens.treatment = bytes(field(in, "treatment"), "treatment");
+    for (int32_t n : int32s(field(in, "lengths"), "lengths")) tokens.lengths.push_back(n);
+    for (int32_t n : int32s(field(in, "groupSizes"), "groupSizes")) tokens.group_sizes.push_back(n);
+    std::vector<float> gradient(tokens.logprob.size());
+    const PolicyLossSums sums = policy_loss(config, tokens, gradient.data());
     Napi::Object out = Napi::Object::New(info.Env());
     out.Set("sums", to_js(info.Env(), sums));
     out.Set("gradient", to_js(info.Env(), gradient));
     return Napi::Value(out);
+  });
+}
+
+Napi::Value selected_tokens(const Napi::CallbackInfo& info) {
+  return guarded(info, [&] {
+    const Napi::Object in = object(info[0], "selection");
+    TokenSelection selection;
+    selection.loss = policy_loss_from_name(text(in, "loss"));
+    selection.share = number(in, "share");
+    selection.low = number(in, "low");
+    selection.high = number(in, "high");
+    selection.seed = word(field(in, "seed"), "seed of the selection");
+    selection.stream = word(field(in, "stream"), "stream of the selection");
+    selection.keep_entropy = number(in, "keepEntropy");
+    return to_js(info.Env(),
+                 select_tokens(selection, floats(info[1], "logprobs"),
+                               floats(info[2], "advantages"), floats(info[3], "entropies")));
   });
 }
 

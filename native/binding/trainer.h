@@ -47,5 +47,6 @@ Napi::Value group_advantages(const Napi::CallbackInfo&);
 Napi::Value advantages_of_tokens(const Napi::CallbackInfo&);
 Napi::Value weights_of_aggregation(const Napi::CallbackInfo&);
 Napi::Value policy_loss_over(const Napi::CallbackInfo&);
+Napi::Value selected_tokens(const Napi::CallbackInfo&);
 
 }  // namespace reasonrec::binding

@@ -1,70 +1,16 @@
-// The per-token policy loss of policy_loss.h and its hand-written gradient, side by side.
-//   ppo_clip:  dl/dlogp = -rho A where the unclipped branch is the active one, else 0
-//   reinforce: dl/dlogp = -A
-//   k1: 1;  k2: x;  k3: 1 - exp(-x)
-// A clamped exponent is a constant, so its gradient is zero. Everything is fp64 inside; only the
-// gradient handed to the head is rounded to fp32.
+// Names, aggregation and the sum over tokens; the losses themselves are in policy_terms.cpp. Sums
+// are fp64; only the gradient handed to the head is rounded to fp32.
 #include "ops/policy_loss.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
+#include "ops/policy_terms.h"
+#include "ops/preference_loss.h"
 
 namespace reasonrec {
 namespace {
-
-constexpr double kMaxExponent = 20;
-
-struct Term {
-  double value = 0, gradient = 0;
-};
-
-struct ClippedTerm : Term {
-  double ratio = 1, log_ratio = 0;
-  bool clipped_low = false, clipped_high = false;
-};
-
-Term kl_term(KlKind kind, double logprob, double reference) {
-  const double x = logprob - reference;
-  switch (kind) {
-    case KlKind::kK1:
-      return {x, 1};
-    case KlKind::kK2:
-      return {0.5 * x * x, x};
-    case KlKind::kK3:
-      break;
-  }
-  const double e = std::exp(std::clamp(-x, -kMaxExponent, kMaxExponent));
-  const bool inside = std::abs(x) <= kMaxExponent;
-  return {e + x - 1, inside ? 1 - e : 1};
-}
-
-ClippedTerm policy_term(const PolicyLossConfig& c, double logprob, double old_logprob,
-                        double advantage) {
-  ClippedTerm t;
-  const double difference = logprob - old_logprob;
-  t.log_ratio = std::clamp(difference, -kMaxExponent, kMaxExponent);
-  t.ratio = std::exp(t.log_ratio);
-  if (c.loss == PolicyLoss::kReinforce) {
-    t.value = -advantage * logprob;
-    t.gradient = -advantage;
-    return t;
-  }
-  const double low = 1 - double(c.clip_low), high = 1 + double(c.clip_high);
-  const double unclipped = t.ratio * advantage;
-  const double clipped = std::clamp(t.ratio, low, high) * advantage;
-  t.clipped_high = advantage > 0 && t.ratio > high;
-  t.clipped_low = advantage < 0 && t.ratio < low;
-  t.value = -std::min(unclipped, clipped);
-  const bool free = unclipped <= clipped && std::abs(difference) <= kMaxExponent;
-  t.gradient = free ? -unclipped : 0;  // d rho / d logp = rho
-  if (c.dual_clip > 0 && advantage < 0 && t.value > -double(c.dual_clip) * advantage) {
-    t.value = -double(c.dual_clip) * advantage;
-    t.gradient = 0;
-  }
-  return t;
-}
 
 template <typename Enum>
 Enum from_name(const std::string& name, const std::vector<std::pair<const char*, Enum>>& known,
@@ -77,12 +23,66 @@ Enum from_name(const std::string& name, const std::vector<std::pair<const char*,
   throw Error("RR_UNKNOWN_LOSS", std::string("unknown ") + what, expected, name);
 }
 
+void require(bool given, const char* what) {
+  check(given, "RR_BAD_ARGUMENT", std::string("this loss needs ") + what, "a positive number",
+        "none");
+}
+
+void check_constants(const PolicyLossConfig& c) {
+  switch (c.loss) {
+    case PolicyLoss::kTwoSided:
+      check(c.ratio_cap > 1 + c.clip_high, "RR_BAD_ARGUMENT",
+            "two_sided needs a cap of the ratio above its clip range",
+            "> " + std::to_string(1 + c.clip_high), std::to_string(c.ratio_cap));
+      break;
+    case PolicyLoss::kSapo:
+      require(c.tau_gain > 0 && c.tau_loss > 0, "its two temperatures tau");
+      break;
+    case PolicyLoss::kKlCov:
+      require(c.cov_penalty > 0, "its penalty on |log-ratio|");
+      break;
+    default:
+      break;
+  }
+}
+
+void check_tokens(const PolicyLossConfig& c, const PolicyTokens& tokens) {
+  const size_t n = tokens.logprob.size();
+  int64_t sum = 0;
+  for (int64_t length : tokens.lengths) sum += length;
+  const auto fits = [&](size_t size) { return size == n; };
+  check(fits(tokens.old_logprob.size()) && fits(tokens.advantage.size()) &&
+            fits(tokens.weight.size()) && fits(size_t(sum)) &&
+            (tokens.treatment.empty() || fits(tokens.treatment.size())) &&
+            (tokens.reference.empty() || fits(tokens.reference.size())) &&
+            (tokens.entropy.empty() || fits(tokens.entropy.size())),
+        "RR_SHAPE_MISMATCH", "a token's numbers must all be there", std::to_string(n),
+        "another count");
+  check(!needs_reference(c) || !tokens.reference.empty(), "RR_BAD_ARGUMENT",
+        "a KL term needs reference log-probs", "reference", "none");
+  check(c.entropy_bonus == 0 || !tokens.entropy.empty(), "RR_BAD_ARGUMENT",
+        "an entropy bonus needs entropies", "entropy", "none");
+}
+
 }  // namespace
 
 PolicyLoss policy_loss_from_name(const std::string& name) {
-  return from_name<PolicyLoss>(
-      name, {{"ppo_clip", PolicyLoss::kPpoClip}, {"reinforce", PolicyLoss::kReinforce}},
-      "policy loss");
+  return from_name<PolicyLoss>(name,
+                               {{"ppo_clip", PolicyLoss::kPpoClip},
+                                {"two_sided", PolicyLoss::kTwoSided},
+                                {"gspo", PolicyLoss::kGspo},
+                                {"gspo_token", PolicyLoss::kGspoToken},
+                                {"luspo", PolicyLoss::kLuspo},
+                                {"cispo", PolicyLoss::kCispo},
+                                {"gmpo", PolicyLoss::kGmpo},
+                                {"sapo", PolicyLoss::kSapo},
+                                {"reinforce", PolicyLoss::kReinforce},
+                                {"clip_cov", PolicyLoss::kClipCov},
+                                {"kl_cov", PolicyLoss::kKlCov},
+                                {"dpo", PolicyLoss::kDpo},
+                                {"sdpo", PolicyLoss::kSdpo},
+                                {"simpo", PolicyLoss::kSimpo}},
+                               "policy loss");
 }
 
 Aggregation aggregation_from_name(const std::string& name) {
@@ -95,8 +95,24 @@ Aggregation aggregation_from_name(const std::string& name) {
 }
 
 KlKind kl_from_name(const std::string& name) {
-  return from_name<KlKind>(name, {{"k1", KlKind::kK1}, {"k2", KlKind::kK2}, {"k3", KlKind::kK3}},
+  return from_name<KlKind>(name,
+                           {{"k1", KlKind::kK1},
+                            {"k2", KlKind::kK2},
+                            {"k3", KlKind::kK3},
+                            {"abs", KlKind::kAbs},
+                            {"k1+", KlKind::kK1Through},
+                            {"k3+", KlKind::kK3Through},
+                            {"abs+", KlKind::kAbsThrough},
+                            {"unbiased", KlKind::kUnbiased}},
                            "KL estimator");
+}
+
+bool is_preference(PolicyLoss loss) {
+  return loss == PolicyLoss::kDpo || loss == PolicyLoss::kSdpo || loss == PolicyLoss::kSimpo;
+}
+
+bool needs_reference(const PolicyLossConfig& c) {
+  return is_preference(c.loss) ? c.loss != PolicyLoss::kSimpo : c.beta != 0;
 }
 
 std::vector<double> aggregation_weights(Aggregation aggregation,
@@ -132,37 +148,62 @@ std::vector<double> aggregation_weights(Aggregation aggregation,
   return weights;
 }
 
+PolicyLossSums policy_loss(const PolicyLossConfig& config, const PolicyTokens& tokens,
+                           float* dlogprob) {
+  if (tokens.logprob.empty()) return {};
+  check_tokens(config, tokens);
+  if (is_preference(config.loss)) return preference_loss(config, tokens, dlogprob);
+  check_constants(config);
+  PolicyLossSums sums;
+  const double beta = config.beta, bonus = config.entropy_bonus;
+  const bool reference = !tokens.reference.empty(), entropy = !tokens.entropy.empty();
+  std::vector<PolicyTerm> terms;
+  size_t i = 0;
+  for (const int64_t length : tokens.lengths) {
+    if (length == 0) continue;
+    terms.resize(size_t(length));
+    policy_terms(config, &tokens.logprob[i], &tokens.old_logprob[i], &tokens.advantage[i],
+                 tokens.treatment.empty() ? nullptr : &tokens.treatment[i], length, terms.data());
+    for (const PolicyTerm& p : terms) {
+      const Term kl = reference ? kl_term(config.kl, tokens.logprob[i], tokens.reference[i],
+                                          tokens.old_logprob[i])
+                                : Term{};
+      const double h = entropy ? double(tokens.entropy[i]) : 0, weight = tokens.weight[i];
+      const double loss =
+          p.value + (beta != 0 ? beta * kl.value : 0) - (bonus != 0 ? bonus * h : 0);
+      sums.loss += weight * loss;
+      sums.policy += weight * p.value;
+      sums.kl += weight * kl.value;
+      sums.entropy += weight * h;
+      sums.kl_sum += kl.value;
+      sums.ratio_sum += p.ratio;
+      sums.entropy_sum += h;
+      sums.max_abs_log_ratio = std::max(sums.max_abs_log_ratio, std::abs(p.log_ratio));
+      sums.clipped_low += p.clipped_low;
+      sums.clipped_high += p.clipped_high;
+      sums.left_out += p.left_out;
+      if (dlogprob)
+        dlogprob[i] = float(weight * (p.gradient + (beta != 0 ? beta * kl.gradient : 0)));
+      ++i;
+    }
+  }
+  sums.tokens = int64_t(i);
+  return sums;
+}
+
 PolicyLossSums policy_loss(const PolicyLossConfig& config, const float* logprob,
                            const float* old_logprob, const float* reference, const float* entropy,
                            const float* advantage, const double* weight, int64_t n,
                            float* dlogprob) {
-  PolicyLossSums sums;
-  const double beta = config.beta, bonus = config.entropy_bonus;
-  if (n == 0) return sums;
-  check(beta == 0 || reference, "RR_BAD_ARGUMENT", "a KL term needs reference log-probs",
-        "reference", "none");
-  check(bonus == 0 || entropy, "RR_BAD_ARGUMENT", "an entropy bonus needs entropies", "entropy",
-        "none");
-  for (int64_t i = 0; i < n; ++i) {
-    const ClippedTerm p = policy_term(config, logprob[i], old_logprob[i], advantage[i]);
-    const Term kl = reference ? kl_term(config.kl, logprob[i], reference[i]) : Term{};
-    const double h = entropy ? double(entropy[i]) : 0;
-    const double loss = p.value + (beta != 0 ? beta * kl.value : 0) - (bonus != 0 ? bonus * h : 0);
-    sums.loss += weight[i] * loss;
-    sums.policy += weight[i] * p.value;
-    sums.kl += weight[i] * kl.value;
-    sums.entropy += weight[i] * h;
-    sums.kl_sum += kl.value;
-    sums.ratio_sum += p.ratio;
-    sums.entropy_sum += h;
-    sums.max_abs_log_ratio = std::max(sums.max_abs_log_ratio, std::abs(p.log_ratio));
-    sums.clipped_low += p.clipped_low;
-    sums.clipped_high += p.clipped_high;
-    if (dlogprob)
-      dlogprob[i] = float(weight[i] * (p.gradient + (beta != 0 ? beta * kl.gradient : 0)));
-  }
-  sums.tokens = n;
-  return sums;
+  PolicyTokens tokens;
+  tokens.logprob.assign(logprob, logprob + n);
+  tokens.old_logprob.assign(old_logprob, old_logprob + n);
+  tokens.advantage.assign(advantage, advantage + n);
+  tokens.weight.assign(weight, weight + n);
+  if (reference) tokens.reference.assign(reference, reference + n);
+  if (entropy) tokens.entropy.assign(entropy, entropy + n);
+  tokens.lengths.assign(size_t(n), 1);
+  return policy_loss(config, tokens, dlogprob);
 }
 
 void add(PolicyLossSums& total, const PolicyLossSums& part) {
@@ -177,27 +218,9 @@ void add(PolicyLossSums& total, const PolicyLossSums& part) {
   total.tokens += part.tokens;
   total.clipped_low += part.clipped_low;
   total.clipped_high += part.clipped_high;
-}
-
-// Written out from the formula, on purpose without the functions above.
-double policy_loss_reference(const PolicyLossConfig& config, double logprob, double old_logprob,
-                             double reference, double advantage) {
-  const double d = std::max(-20.0, std::min(20.0, logprob - old_logprob));
-  const double rho = std::exp(d);
-  double loss = -advantage * logprob;
-  if (config.loss == PolicyLoss::kPpoClip) {
-    const double low = 1 - double(config.clip_low), high = 1 + double(config.clip_high);
-    const double clipped_rho = rho < low ? low : rho > high ? high : rho;
-    loss = -std::min(rho * advantage, clipped_rho * advantage);
-    if (config.dual_clip > 0 && advantage < 0)
-      loss = std::min(loss, -double(config.dual_clip) * advantage);
-  }
-  if (config.beta == 0) return loss;
-  const double x = logprob - reference;
-  double kl = x;
-  if (config.kl == KlKind::kK2) kl = x * x / 2;
-  if (config.kl == KlKind::kK3) kl = std::exp(std::max(-20.0, std::min(20.0, -x))) + x - 1;
-  return loss + double(config.beta) * kl;
+  total.left_out += part.left_out;
+  total.preferences += part.preferences;
+  total.correct += part.correct;
 }
 
 }  // namespace reasonrec

@@ -26,13 +26,16 @@ struct Token {
   double weight;  // of the aggregation
   float advantage, old_logprob;
   bool on_policy;  // no old log-prob was given: the ratio is 1
+  uint8_t treatment;
 };
 
 struct MicroBatch {
   Batch batch;
   HeadRows policy;  // at the sampling temperature
   std::vector<Token> tokens;
-  HeadRows sft;  // at temperature 1, full vocabulary
+  std::vector<int64_t> lengths;      // tokens of each completion that has any
+  std::vector<int64_t> group_sizes;  // such completions of each unit
+  HeadRows sft;                      // at temperature 1, full vocabulary
   std::vector<float> sft_weights;
 };
 
@@ -53,9 +56,10 @@ class PolicyStep {
     check(std::isfinite(temperature) && temperature > 0, "RR_BAD_ARGUMENT",
           "the temperature must be positive", "> 0", std::to_string(temperature),
           "use 1 for completions that were drawn greedily");
-    check(config.beta == 0 || !pass.full(), "RR_NO_REFERENCE",
-          "training every weight leaves no frozen model to measure the KL against", "beta = 0",
-          std::to_string(config.beta), "train an adapter, or set the KL coefficient to 0");
+    check(!needs_reference(config) || !pass.full(), "RR_NO_REFERENCE",
+          "training every weight leaves no frozen model to compare with",
+          "beta = 0 and a loss without a reference", std::to_string(config.beta),
+          "train an adapter, or set the KL coefficient to 0");
     number_tokens();
   }
   PolicyResult run();
@@ -104,6 +108,9 @@ void PolicyStep::check_completion(const PolicyGroup& group, const PolicyCompleti
   check(c.token_advantages.empty() || c.token_advantages.size() == c.ids.size(),
         "RR_SHAPE_MISMATCH", "a completion needs one advantage per token, or one for all", n,
         std::to_string(c.token_advantages.size()));
+  check(c.treatment.empty() || c.treatment.size() == c.ids.size(), "RR_SHAPE_MISMATCH",
+        "a completion needs one treatment per token, or none at all", n,
+        std::to_string(c.treatment.size()));
   for (size_t t = 0; t < c.token_advantages.size(); ++t)
     if (c.mask[t] && !std::isfinite(c.token_advantages[t]))
       throw Error("RR_NON_FINITE", "a token's advantage is not finite", "a finite number",
@@ -137,16 +144,18 @@ void PolicyStep::number_tokens() {
         std::to_string(weights_.size()));
   result_.logprobs.assign(tokens, 0.0f);
   result_.entropies.assign(tokens, 0.0f);
-  if (config_.beta != 0) result_.reference_logprobs.assign(tokens, 0.0f);
+  if (needs_reference(config_)) result_.reference_logprobs.assign(tokens, 0.0f);
   job_.total(int32_t(completions));
 }
 
+// A preference compares a group's completions: they stay together.
 std::vector<Unit> PolicyStep::units() const {
+  const bool whole = pass_.options.share_prefix || is_preference(config_.loss);
   std::vector<Unit> units;
   for (size_t g = 0; g < groups_.size(); ++g) {
     const size_t n = groups_[g].completions.size();
-    if (pass_.options.share_prefix && n > 0) units.push_back({g, 0, n});
-    for (size_t c = 0; !pass_.options.share_prefix && c < n; ++c) units.push_back({g, c, c + 1});
+    if (whole && n > 0) units.push_back({g, 0, n});
+    for (size_t c = 0; !whole && c < n; ++c) units.push_back({g, c, c + 1});
   }
   return units;
 }
@@ -160,14 +169,14 @@ int64_t PolicyStep::rows_needed(const PolicyCompletion& c) const {
 }
 
 int64_t PolicyStep::rows_of(const Unit& unit) const {
-  int64_t rows = 0;
-  bool any = false;
+  int64_t rows = 0, carriers = 0;
   for (size_t c = unit.first; c < unit.last; ++c) {
     const int64_t own = rows_needed(groups_[unit.group].completions[c]);
     rows += std::max<int64_t>(0, own);
-    any = any || own >= 0;
+    carriers += own >= 0 ? 1 : 0;
   }
-  return any ? rows + int64_t(groups_[unit.group].prompt.size()) : 0;
+  if (pass_.options.share_prefix) carriers = std::min<int64_t>(carriers, 1);
+  return rows + carriers * int64_t(groups_[unit.group].prompt.size());
 }
 
 MicroBatch PolicyStep::compose(const std::vector<Unit>& units, const Run& run) const {
@@ -181,6 +190,7 @@ MicroBatch PolicyStep::compose(const std::vector<Unit>& units, const Run& run) c
     int32_t prompt = -1;
     if (pass_.options.share_prefix) prompt = m.batch.append(group.prompt.data(), length, -1, 0);
     int64_t prompt_row = m.batch.rows() - 1;
+    const size_t sequences = m.lengths.size();
     for (size_t c = unit.first; c < unit.last; ++c) {
       const PolicyCompletion& completion = group.completions[c];
       const int64_t own = rows_needed(completion);
@@ -195,8 +205,11 @@ MicroBatch PolicyStep::compose(const std::vector<Unit>& units, const Run& run) c
         first_row += length;
         prompt_row = first_row - 1;
       }
+      const size_t tokens = m.tokens.size();
       add_heads(m, unit.group, c, prompt_row, first_row);
+      if (m.tokens.size() > tokens) m.lengths.push_back(int64_t(m.tokens.size() - tokens));
     }
+    m.group_sizes.push_back(int64_t(m.lengths.size() - sequences));
   }
   return m;
 }
@@ -220,9 +233,15 @@ void PolicyStep::add_heads(MicroBatch& m, size_t g, size_t c, int64_t prompt_row
                     "token " + std::to_string(token) + " at index " + std::to_string(t));
     }
     if (completion.mask[t]) {
-      Token k{first_token_[g][c] + t, -1, weights_[first_completion_[g] + c],
-              completion.advantage,   0,  false};
+      Token k{first_token_[g][c] + t,
+              -1,
+              weights_[first_completion_[g] + c],
+              completion.advantage,
+              0,
+              false,
+              kTokenPlain};
       if (!completion.token_advantages.empty()) k.advantage = completion.token_advantages[t];
+      if (!completion.treatment.empty()) k.treatment = completion.treatment[t];
       k.on_policy = completion.old_logprobs.empty();
       if (!k.on_policy) k.old_logprob = completion.old_logprobs[t];
       if (allowed != 1) {
@@ -258,8 +277,8 @@ std::vector<float> PolicyStep::reference_logprobs(MicroBatch& m) {
 
 void PolicyStep::run_batch(MicroBatch& m) {
   const size_t n = m.tokens.size();
-  std::vector<float> reference;
-  if (config_.beta != 0) reference = reference_logprobs(m);
+  PolicyTokens tokens;
+  if (needs_reference(config_)) tokens.reference = reference_logprobs(m);
   pass_.saved.recompute = pass_.options.recompute;
   pass_.saved.dropout = 0;
   pass_.forward(context_, pass_.stack(), m.batch, gradients_);
@@ -267,22 +286,24 @@ void PolicyStep::run_batch(MicroBatch& m) {
   pass_.head_forward(context_, m.policy, true);
   pass_.head_forward(context_, m.sft, false);
 
-  std::vector<float> logprob, old_logprob, entropy, advantage, dlogprob(n, 0.0f);
-  std::vector<double> weight;
   for (size_t i = 0; i < n; ++i) {
     const Token& k = m.tokens[i];
-    logprob.push_back(k.head < 0 ? 0.0f : m.policy.logprob[k.head]);
-    entropy.push_back(k.head < 0 ? 0.0f : m.policy.entropy[k.head]);
-    old_logprob.push_back(k.on_policy ? logprob.back() : k.old_logprob);
-    advantage.push_back(k.advantage);
-    weight.push_back(k.weight);
-    result_.logprobs[k.flat] = logprob.back();
-    result_.entropies[k.flat] = entropy.back();
-    if (config_.beta != 0) result_.reference_logprobs[k.flat] = reference[i];
+    const float logprob = k.head < 0 ? 0.0f : m.policy.logprob[k.head];
+    const float entropy = k.head < 0 ? 0.0f : m.policy.entropy[k.head];
+    tokens.logprob.push_back(logprob);
+    tokens.entropy.push_back(entropy);
+    tokens.old_logprob.push_back(k.on_policy ? logprob : k.old_logprob);
+    tokens.advantage.push_back(k.advantage);
+    tokens.weight.push_back(k.weight);
+    tokens.treatment.push_back(k.treatment);
+    result_.logprobs[k.flat] = logprob;
+    result_.entropies[k.flat] = entropy;
+    if (needs_reference(config_)) result_.reference_logprobs[k.flat] = tokens.reference[i];
   }
-  const PolicyLossSums sums = policy_loss(
-      config_, logprob.data(), old_logprob.data(), reference.empty() ? nullptr : reference.data(),
-      entropy.data(), advantage.data(), weight.data(), int64_t(n), dlogprob.data());
+  tokens.lengths = m.lengths;
+  tokens.group_sizes = m.group_sizes;
+  std::vector<float> dlogprob(n, 0.0f);
+  const PolicyLossSums sums = policy_loss(config_, tokens, dlogprob.data());
   add(result_.sums, sums);
   for (int64_t i = 0; i < m.sft.size(); ++i)
     result_.sft_loss -= double(m.sft_weights[i]) * double(m.sft.logprob[i]);

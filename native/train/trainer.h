@@ -33,6 +33,7 @@ struct PolicyCompletion {
   int32_t trie_begin =
       -1;  // from here on tokens were chosen from the group's trie (renormalised log-probs)
   std::vector<float> token_advantages;  // one per token instead of `advantage`, or empty
+  std::vector<uint8_t> treatment;       // TokenTreatment per token, or empty
 };
 struct PolicyGroup {
   std::vector<int32_t> prompt;
@@ -56,8 +57,8 @@ struct PolicyResult {
   PolicyLossSums sums;
   double sft_loss = 0;
   int64_t rows = 0;
-  // logp under this trainer's policy and under the reference (empty where beta = 0), flat in the
-  // order of groups, completions, tokens; 0 where the mask is 0
+  // logp under this trainer's policy and under the reference (empty where the loss needs none),
+  // flat in the order of groups, completions, tokens; 0 where the mask is 0
   std::vector<float> logprobs, reference_logprobs, entropies;
 };
 

@@ -58,6 +58,8 @@ export {
   type PolicyOptions,
   type PolicyResult,
   policyLoss,
+  selectTokens,
+  type TokenSelection,
   tokenAdvantages,
 } from './policy-trainer.js'
 export {

@@ -249,16 +249,67 @@ export interface NativeRewardBatch {
   readonly baselines: Float64Array
 }
 
+/** Formulas in native/ops/policy_terms.h and preference_loss.h. A constant that is 0 is not given. */
 export interface NativePolicyLossConfig {
-  readonly loss: 'ppo_clip' | 'reinforce'
+  readonly loss:
+    | 'ppo_clip'
+    | 'two_sided'
+    | 'gspo'
+    | 'gspo_token'
+    | 'luspo'
+    | 'cispo'
+    | 'gmpo'
+    | 'sapo'
+    | 'reinforce'
+    | 'clip_cov'
+    | 'kl_cov'
+    | 'dpo'
+    | 'sdpo'
+    | 'simpo'
   readonly clipLow: number
   readonly clipHigh: number
   readonly dualClip: number
   readonly aggregation: 'token_mean' | 'seq_mean_token_mean' | 'seq_mean_token_sum' | 'const_norm'
   readonly maxLength: number
-  readonly kl: 'k1' | 'k2' | 'k3'
+  readonly kl: 'k1' | 'k2' | 'k3' | 'abs' | 'k1+' | 'k3+' | 'abs+' | 'unbiased'
   readonly beta: number
   readonly entropyBonus: number
+  /** two_sided: the ratio's cap; cispo: caps above only. */
+  readonly ratioCap: number
+  /** sapo, positive and other advantages. */
+  readonly tauGain: number
+  readonly tauLoss: number
+  /** kl_cov: weight of |log-ratio| on the chosen tokens. */
+  readonly covPenalty: number
+  /** Above 0: negative advantages of sequences further than this from the sampling policy are left out, nats per token. */
+  readonly offPolicyLimit: number
+  /** dpo, sdpo, simpo. */
+  readonly preferenceBeta: number
+  readonly preferenceMargin: number
+}
+
+/** Tokens of whole sequences, one sequence after the other; what a loss needs not may be empty. */
+export interface NativePolicyTokens {
+  readonly logprob: Float32Array
+  readonly oldLogprob: Float32Array
+  readonly reference: Float32Array
+  readonly advantage: Float32Array
+  readonly weight: Float64Array
+  readonly treatment: Uint8Array
+  readonly lengths: Int32Array
+  /** Sequences of each preference group, the winner first. */
+  readonly groupSizes: Int32Array
+}
+
+export interface NativeTokenSelection {
+  readonly loss: NativePolicyLossConfig['loss']
+  readonly share: number
+  readonly low: number
+  readonly high: number
+  readonly seed: bigint
+  readonly stream: bigint
+  /** 1: all. */
+  readonly keepEntropy: number
 }
 
 export interface NativePolicyGroup {
@@ -271,6 +322,8 @@ export interface NativePolicyGroup {
     readonly advantage: number
     /** One per token in place of `advantage`, or empty. */
     readonly tokenAdvantages: Float32Array
+    /** Per token 0 plain, 1 left out of the policy term, 2 penalised by kl_cov; or empty. */
+    readonly treatment: Uint8Array
     readonly sftWeight: number
     readonly sftMask: Uint8Array
     readonly trieBegin: number
@@ -289,6 +342,11 @@ export interface NativePolicySums {
   readonly tokens: number
   readonly clippedLow: number
   readonly clippedHigh: number
+  /** Tokens whose policy term was masked. */
+  readonly leftOut: number
+  /** Preference groups, and those whose winner leads. */
+  readonly preferences: number
+  readonly correct: number
 }
 
 export interface NativePolicyResult {
@@ -456,12 +514,15 @@ export interface NativeAddon {
   /** The loss over given log-probs, for checks and plots: sums and d loss / d logprob. */
   policyLoss(
     config: NativePolicyLossConfig,
-    logprob: Float32Array,
-    oldLogprob: Float32Array,
-    reference: Float32Array,
-    advantage: Float32Array,
-    weight: Float64Array,
+    tokens: NativePolicyTokens,
   ): { readonly sums: NativePolicySums; readonly gradient: Float32Array }
+  /** Treatment of every token of a mini-batch (native/rl/token_selection.h), from the sampling policy's numbers. */
+  selectTokens(
+    selection: NativeTokenSelection,
+    logprobs: Float32Array,
+    advantages: Float32Array,
+    entropies: Float32Array,
+  ): Uint8Array
   /**
    * The distribution a token is drawn from: repetition penalty over `context`, temperature, top-k,
    * top-p, min-p, softmax (native/decode/sampler.h). logits, result: (vocab); filtered-out tokens 0.

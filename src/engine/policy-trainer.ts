@@ -12,10 +12,22 @@ import type {
   NativePolicyLossConfig,
   NativePolicyResult,
   NativePolicySums,
+  NativePolicyTokens,
   NativeRewardBatch,
+  NativeTokenSelection,
 } from './native.js'
 
-export type PolicyLossConfig = NativePolicyLossConfig
+/** Constants beside those every loss shares; a loss that needs one refuses without it. */
+type LossConstant =
+  | 'ratioCap'
+  | 'tauGain'
+  | 'tauLoss'
+  | 'covPenalty'
+  | 'offPolicyLimit'
+  | 'preferenceBeta'
+  | 'preferenceMargin'
+export type PolicyLossConfig = Omit<NativePolicyLossConfig, LossConstant> &
+  Partial<Pick<NativePolicyLossConfig, LossConstant>>
 export type PolicyResult = NativePolicyResult
 export type AdvantageEstimator = NativeAdvantageEstimator
 
@@ -28,6 +40,8 @@ export interface PolicyCompletion {
   readonly oldLogprobs: Float32Array
   /** Of every token, or one per token. */
   readonly advantage: number | Float32Array
+  /** Per token 0 plain, 1 left out of the policy term, 2 penalised by kl_cov (selectTokens). */
+  readonly treatment?: Uint8Array
   /** Above 0: adds sftWeight * NLL of the tokens with sftMask (help for groups without a success). */
   readonly sftWeight?: number
   readonly sftMask?: Uint8Array
@@ -51,6 +65,20 @@ export interface PolicyOptions extends JobOptions {
 }
 
 const noFloats = new Float32Array()
+const noBytes = new Uint8Array()
+
+export function toPolicyLoss(loss: PolicyLossConfig): NativePolicyLossConfig {
+  const notGiven = {
+    ratioCap: 0,
+    tauGain: 0,
+    tauLoss: 0,
+    covPenalty: 0,
+    offPolicyLimit: 0,
+    preferenceBeta: 0,
+    preferenceMargin: 0,
+  }
+  return { ...notGiven, ...loss }
+}
 
 export function toPolicyGroup(group: PolicyGroup): NativePolicyGroup {
   return {
@@ -62,6 +90,7 @@ export function toPolicyGroup(group: PolicyGroup): NativePolicyGroup {
       oldLogprobs: completion.oldLogprobs,
       advantage: typeof completion.advantage === 'number' ? completion.advantage : 0,
       tokenAdvantages: typeof completion.advantage === 'number' ? noFloats : completion.advantage,
+      treatment: completion.treatment ?? noBytes,
       sftWeight: completion.sftWeight ?? 0,
       sftMask: completion.sftMask ?? new Uint8Array(completion.ids.length),
       trieBegin: completion.trieBegin ?? -1,
@@ -141,17 +170,32 @@ export function aggregationWeights(
   return callNative(() => loadAddon().aggregationWeights(aggregation, lengths, maxLength))
 }
 
-/** The loss over given per-token log-probs and its gradient. All arrays (n). @throws RR_SHAPE_MISMATCH */
+/**
+ * The loss over given per-token log-probs and its gradient. All arrays (n), tokens of whole sequences one after the
+ * other; without `lengths` every token is a sequence of its own. @throws RR_SHAPE_MISMATCH
+ */
 export function policyLoss(
   config: PolicyLossConfig,
-  tokens: {
-    readonly logprob: Float32Array
-    readonly oldLogprob: Float32Array
-    readonly reference: Float32Array
-    readonly advantage: Float32Array
-    readonly weight: Float64Array
-  },
+  tokens: Pick<NativePolicyTokens, 'logprob' | 'oldLogprob' | 'advantage' | 'weight'> &
+    Partial<NativePolicyTokens>,
 ): { readonly sums: NativePolicySums; readonly gradient: Float32Array } {
-  const { logprob, oldLogprob, reference, advantage, weight } = tokens
-  return callNative(() => loadAddon().policyLoss(config, logprob, oldLogprob, reference, advantage, weight))
+  const { reference = noFloats, treatment = noBytes, groupSizes = new Int32Array() } = tokens
+  const lengths = tokens.lengths ?? new Int32Array(tokens.logprob.length).fill(1)
+  const all = { ...tokens, reference, treatment, groupSizes, lengths }
+  return callNative(() => loadAddon().policyLoss(toPolicyLoss(config), all))
+}
+
+export type TokenSelection = NativeTokenSelection
+
+/** Treatment of every token of a mini-batch; arrays (n) from the sampling policy. @throws RR_SHAPE_MISMATCH */
+export function selectTokens(
+  selection: TokenSelection,
+  tokens: {
+    readonly logprobs: Float32Array
+    readonly advantages: Float32Array
+    readonly entropies: Float32Array
+  },
+): Uint8Array {
+  const { logprobs, advantages: credit, entropies } = tokens
+  return callNative(() => loadAddon().selectTokens(selection, logprobs, credit, entropies))
 }

@@ -15,6 +15,7 @@ import {
   type PolicyOptions,
   type PolicyResult,
   toPolicyGroup,
+  toPolicyLoss,
 } from './policy-trainer.js'
 
 export type OptimiserStep = NativeOptimiserStep
@@ -106,7 +107,7 @@ export class Trainer {
     return runJob(options, (control) =>
       this.native.accumulatePolicy(
         groups.map(toPolicyGroup),
-        loss,
+        toPolicyLoss(loss),
         weights,
         options.temperature,
         toNative(options.reference),

@@ -1,7 +1,7 @@
 /** Advantages, policy losses and their gradients through the model, against torch and TRL. */
 import { join } from 'node:path'
 import { it } from 'vitest'
-import { type AdvantageEstimator, advantages } from '../../src/engine/index.js'
+import { type AdvantageEstimator, advantages, type PolicyLossConfig } from '../../src/engine/index.js'
 import { flat, loadAdapter, openModel, policyStep } from './engine.js'
 import { describeReference, readJson, readTensors, Tally, type Tensor, tensor } from './reference.js'
 
@@ -17,6 +17,9 @@ interface Reference {
     readonly lo: number
     readonly hi: number
     readonly dual: number
+    readonly gspo_lo: number
+    readonly gspo_hi: number
+    readonly cispo_cap: number
     readonly beta: number
     readonly lmax: number
   }
@@ -33,11 +36,16 @@ interface Reference {
 
 const epsilons: Readonly<Record<string, number>> = { 'grpo_eps1e-4': 1e-4 }
 
+/** Each loss of the reference in the engine's terms. */
 const losses = {
-  ppo_clip: { loss: 'ppo_clip', dual: false },
-  ppo_clip_dual: { loss: 'ppo_clip', dual: true },
-  reinforce: { loss: 'reinforce', dual: false },
-} as const
+  ppo_clip: () => ({ loss: 'ppo_clip' }),
+  ppo_clip_dual: ({ dual }) => ({ loss: 'ppo_clip', dualClip: dual }),
+  reinforce: () => ({ loss: 'reinforce' }),
+  gspo: ({ gspo_lo, gspo_hi }) => ({ loss: 'gspo', clipLow: gspo_lo, clipHigh: gspo_hi }),
+  gspo_wide: () => ({ loss: 'gspo' }),
+  cispo: () => ({ loss: 'cispo' }),
+  cispo_cap: ({ cispo_cap }) => ({ loss: 'cispo', ratioCap: cispo_cap }),
+} as const satisfies Record<string, (constants: Reference['constants']) => Partial<PolicyLossConfig>>
 type Loss = keyof typeof losses
 
 interface AdvantageCase {
@@ -99,13 +107,12 @@ describeReference('rl/rl.json', (folder) => {
 })
 
 function readings(reference: Reference): Reading[] {
-  const all = Object.entries(reference.losses).flatMap(([estimator, byLoss]) =>
+  return Object.entries(reference.losses).flatMap(([estimator, byLoss]) =>
     Object.entries(byLoss).map(([key, value]) => {
       const [loss, aggregation, kl] = key.split('|') as [Loss, Reading['aggregation'], Reading['kl']]
       return { estimator, loss, aggregation, kl, value }
     }),
   )
-  return all.filter(({ loss }) => loss in losses) // the rest are losses of a later registry
 }
 
 function step(
@@ -113,7 +120,7 @@ function step(
   expected: Map<string, Tensor>,
   { estimator, loss, aggregation, kl }: Reading,
 ) {
-  const { lo, hi, dual, beta, lmax } = reference.constants
+  const { lo, hi, beta, lmax } = reference.constants
   return {
     prompts: reference.prompts,
     completions: reference.completions,
@@ -123,15 +130,15 @@ function step(
     ),
     advantages: reference.advantages.values[estimator]!.flat(),
     loss: {
-      loss: losses[loss].loss,
       clipLow: lo,
       clipHigh: hi,
-      dualClip: losses[loss].dual ? dual : 0,
+      dualClip: 0,
       aggregation,
       maxLength: lmax,
       kl: kl === 'none' ? 'k3' : kl,
       beta: kl === 'none' ? 0 : beta,
       entropyBonus: 0,
+      ...losses[loss](reference.constants),
     },
   } as const
 }
