@@ -8,6 +8,7 @@ import { isWriteProblem, writeFailure } from '../phases/files.js'
 import { ablateCommand } from './commands/ablate.js'
 import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
+import { compareCommand } from './commands/compare.js'
 import { dataCommand } from './commands/data.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
     .command(resumeCommand)
     .command(chainsCommand)
     .command(ablateCommand)
+    .command(compareCommand)
     .command(inspectCommand)
     .command(exportCommand)
     .command(modelCommand)

@@ -1,6 +1,6 @@
 /** run on a tiny random model: the files, the JSON of the contract, and the verbs that read a run. */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readJsonLines } from '../../src/phases/files.js'
@@ -53,6 +53,12 @@ interface Summary {
   readonly world_size: number
   readonly config_hash: string
   readonly table: readonly Row[]
+  readonly differences: readonly {
+    readonly metric: string
+    readonly a: { readonly id: string }
+    readonly b: { readonly id: string }
+    readonly difference: number
+  }[]
   readonly collect: {
     readonly instances: number
     readonly kept: Record<string, number>
@@ -162,6 +168,33 @@ describe('reasonrec run', () => {
 })
 
 describe('verbs that read a run', () => {
+  it('compare gives the differences that the summary states, and refuses runs on other candidates', async () => {
+    const rows = ['--row', 'internalized', '--row-b', 'imitated']
+    const { status, stdout, stderr } = await cli(['compare', out, out, ...rows, '--json'])
+    expect(stderr).toBe('')
+    expect(status).toBe(0)
+    const compared = lastJson<Pick<Summary, 'differences'> & { n: number }>(stdout)
+    expect(compared.n).toBe(6)
+    const stated = lastJson<Summary>(first.stdout).differences.filter(
+      ({ a, b }) => a.id === 'internalized' && b.id === 'imitated',
+    )
+    expect(stated).toHaveLength(4)
+    for (const { metric, difference } of stated)
+      expect(compared.differences.find((one) => one.metric === metric)?.difference).toBeCloseTo(
+        difference,
+        12,
+      )
+
+    const altered = join(folder.path, 'altered')
+    cpSync(out, altered, { recursive: true })
+    const config = readFileSync(join(out, 'config.yaml'), 'utf8')
+    expect(config).toMatch(/cand_seed: 0/)
+    writeFileSync(join(altered, 'config.yaml'), config.replace('cand_seed: 0', 'cand_seed: 1'))
+    const refused = await cli(['compare', out, altered])
+    expect(refused.status).toBe(4)
+    expect(refused.stderr).toMatch(/^RR_DATA_UNPAIRED: the two runs rank different candidates; .*\n$/)
+  })
+
   it('recommend prints reasoning and a ranking of the given candidates', async () => {
     const { status, stdout, stderr } = await cli([
       'recommend',
