@@ -6,6 +6,7 @@
 
 import { z } from 'zod'
 import { count, key } from './key.js'
+import { baselines } from './sections/baselines.js'
 import { collect } from './sections/collect.js'
 import { graph } from './sections/graph.js'
 import { sft } from './sections/imitate.js'
@@ -32,6 +33,7 @@ export const configSchema = z.strictObject({
   sft,
   rl,
   eval: evaluation,
+  baselines,
   report,
 })
 

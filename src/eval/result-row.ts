@@ -100,4 +100,14 @@ export interface ResultRow extends RankingMeans {
   readonly hi95: RankingMeans
   /** Share of answers that named a candidate in the asked form; 1 for rows without text. */
   readonly parse_rate: number
+  /** Of a scorer from outside. */
+  readonly name?: string
+  /** Whole catalogue: are the items that the user chose before left out of the ranking? */
+  readonly masked?: boolean
+  /** The same row on lists of several candidate seeds: mean and standard deviation over the seeds. */
+  readonly candidate_seeds?: {
+    readonly seeds: readonly number[]
+    readonly mean: RankingMeans
+    readonly sd: RankingMeans
+  }
 }

@@ -1,0 +1,39 @@
+/** Rows that need no language model. */
+
+import { z } from 'zod'
+import { key, positive, share } from '../key.js'
+
+export const baselines = z
+  .strictObject({
+    rows: key(
+      z
+        .array(
+          z.enum([
+            'random',
+            'popularity',
+            'popularity_recent',
+            'markov',
+            'co_occurrence',
+            'item_knn',
+            'ease',
+          ]),
+        )
+        .default(['random', 'popularity', 'item_knn']),
+      'Counting rows of the result table. ease solves a system as large as the smaller of users and items: seconds up to 2,000, minutes at 6,000, refused beyond.',
+    ),
+    recent_share: key(
+      share().default(0.1),
+      'popularity_recent counts this newest share of the training interactions; less is more up to date and noisier.',
+      { unit: 'share' },
+    ),
+    knn_shrinkage: key(
+      z.number().min(0).default(0),
+      'item_knn: added to each product of lengths, so that items with few users count less; 0 is the plain cosine.',
+    ),
+    ease_l2: key(
+      positive().default(200),
+      'ease: weight of the L2 penalty; larger for sparser data. Choose it on validation.',
+      { symbol: 'λ' },
+    ),
+  })
+  .prefault({})
