@@ -392,6 +392,7 @@ Napi::Value to_js(Napi::Env env, const SampleResult& sample) {
   out.Set("choice", sample.choice);
   out.Set("candidateJoint", to_js(env, sample.candidate_joint));
   out.Set("candidateMean", to_js(env, sample.candidate_mean));
+  out.Set("candidateProb", to_js(env, sample.candidate_prob));
   out.Set("beam", to_js(env, sample.beam));
   out.Set("beamScores", to_js(env, sample.beam_scores));
   return out;

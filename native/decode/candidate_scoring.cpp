@@ -3,6 +3,7 @@
 #include "decode/candidate_scoring.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "decode/head_rows.h"
 
@@ -25,7 +26,8 @@ void CandidateScoring::add(LiveRow&& row) {
   queued_rows_ += DecodeBatch(1, share_prefix_).rows_of(row);
   for (const auto& c : row.group->request->candidates) queued_rows_ += int64_t(c.size()) - 1;
   const size_t candidates = row.group->request->candidates.size();
-  queue_.push_back({std::move(row), 0, std::vector<double>(candidates, 0.0)});
+  const std::vector<double> none(candidates, 0.0);
+  queue_.push_back({std::move(row), 0, none, none});
 }
 
 bool CandidateScoring::full() const {
@@ -46,15 +48,21 @@ std::vector<LiveRow> CandidateScoring::run(const Job& job) {
   for (Pending& p : queue_) {
     SampleResult& result = *p.row.result;
     for (size_t c = 0; c < p.joint.size(); ++c) {
+      const double tokens = double(p.row.group->request->candidates[c].size());
       result.candidate_joint.push_back(float(p.joint[c]));
-      result.candidate_mean.push_back(
-          float(p.joint[c] / double(p.row.group->request->candidates[c].size())));
+      result.candidate_mean.push_back(float(p.joint[c] / tokens));
+      result.candidate_prob.push_back(float(p.prob[c] / tokens));
     }
     done.push_back(std::move(p.row));
   }
   queue_.clear();
   queued_rows_ = 0;
   return done;
+}
+
+void CandidateScoring::count(Pending& sample, size_t candidate, float logprob) {
+  sample.joint[candidate] += logprob;
+  sample.prob[candidate] += std::exp(double(logprob));
 }
 
 // One forward over as many candidates as fit, from *begin on; a sample's candidates may be spread
@@ -107,7 +115,7 @@ void CandidateScoring::score_first_tokens(const std::vector<Pending*>& samples) 
   for (int64_t i = 0; i < n; ++i) {
     const auto& candidates = samples[i]->row.group->request->candidates;
     for (size_t c = 0; c < candidates.size(); ++c)
-      samples[i]->joint[c] += tempered_logprob(logits_[i * v + candidates[c][0]], 1.0f, lse_[i]);
+      count(*samples[i], c, tempered_logprob(logits_[i * v + candidates[c][0]], 1.0f, lse_[i]));
   }
 }
 
@@ -127,7 +135,7 @@ void CandidateScoring::score_targets(const std::vector<Target>& targets) {
                                  model_.head(), tokens.data(), AllowedTokens{}, 1.0f, n, h,
                                  model_.config().vocab);
   check_finite(logprob_.data(), n);
-  for (int64_t i = 0; i < n; ++i) targets[i].sample->joint[targets[i].candidate] += logprob_[i];
+  for (int64_t i = 0; i < n; ++i) count(*targets[i].sample, targets[i].candidate, logprob_[i]);
 }
 
 }  // namespace reasonrec

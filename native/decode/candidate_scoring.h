@@ -2,7 +2,7 @@
 // step, behind what stands before the choice: a chain prompt -> sample -> candidate, in which
 // everything before the candidate is computed once. Many candidates of several samples share a
 // forward. Temperature 1, full vocabulary.
-//   joint = sum over the candidate's tokens of log p;  mean = joint / tokens
+//   joint = sum over the candidate's tokens of log p;  mean = joint / tokens;  prob = mean of p
 #pragma once
 #include <vector>
 
@@ -31,7 +31,8 @@ class CandidateScoring {
   struct Pending {
     LiveRow row;
     size_t next = 0;            // first candidate not yet scored
-    std::vector<double> joint;  // per candidate
+    std::vector<double> joint;  // per candidate, sum of log p
+    std::vector<double> prob;   // per candidate, sum of p
   };
   struct Target {
     Pending* sample;
@@ -39,6 +40,7 @@ class CandidateScoring {
     int32_t token;
     int64_t row;  // of the batch, the row that predicts `token`
   };
+  static void count(Pending&, size_t candidate, float logprob);
   void score_batch(size_t* begin);
   void score_first_tokens(const std::vector<Pending*>&);
   void score_targets(const std::vector<Target>&);

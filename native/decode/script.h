@@ -42,6 +42,7 @@ struct SampleResult {
   int32_t choice = -1;           // leaf of kChoose
   std::vector<float> candidate_joint;  // sum of token log-probs at temperature 1, full vocabulary
   std::vector<float> candidate_mean;   // per token
+  std::vector<float> candidate_prob;   // mean over its tokens of p
   std::vector<int32_t> beam;           // sequences of the beam's trie, best first, padded with -1
   std::vector<double> beam_scores;     // sum of token log-probs at temperature 1, padded with -inf
 };

@@ -173,6 +173,8 @@ export interface NativeSample {
   readonly choice: number
   readonly candidateJoint: Float32Array
   readonly candidateMean: Float32Array
+  /** Mean over a candidate's tokens of their probability. */
+  readonly candidateProb: Float32Array
   /** Sequences of the beam's trie, best first, padded with -1 to its width; empty without a beam. */
   readonly beam: Int32Array
   /** Sums of their token log-probs, padded with -Infinity. */

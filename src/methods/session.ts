@@ -178,6 +178,7 @@ function contextOf({ base, tokenizer, dataset }: Parts, run: RunDirectory, watch
     encoding: new Encoding(dataset, method, tokenizer),
     base,
     vocabularyBytes: tokenizer.vocabularyBytes(base.vocab),
+    ownTerms: [],
     progress: watcher.progress,
     show: (sample) => {
       run.sample(sample)

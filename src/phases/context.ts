@@ -6,6 +6,7 @@ import type { Adapters, DecodeOptions, Model } from '../engine/index.js'
 import type { Method } from '../methods/method.js'
 import type { Tokenizer } from '../prompts/tokenizer.js'
 import type { VocabularyBytes } from '../prompts/vocabulary-bytes.js'
+import type { OwnTerm } from '../rewards/weights.js'
 import type { Encoding } from './encoding.js'
 import type { ProgressSink } from './progress.js'
 import type { RunDirectory } from './run-directory.js'
@@ -27,6 +28,8 @@ export interface PhaseContext extends ModelContext {
   readonly run: RunDirectory
   /** The model as the user gave it. */
   readonly base: Model
+  /** Reward terms of the user's own (rl.reward.user, registerReward). */
+  readonly ownTerms: readonly OwnTerm[]
   readonly progress: ProgressSink
   /** A sample for a person to read, as the phases write it to samples.jsonl. */
   readonly show: (sample: SampleLine) => void

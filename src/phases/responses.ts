@@ -146,9 +146,11 @@ export interface ScoreRequest {
 }
 
 export interface ChoiceScores {
-  /** Sum and mean of token log-probs, temperature 1, full vocabulary; one per choice. */
+  /** Sum and mean of token log-probs (nats), temperature 1, full vocabulary; one per choice. */
   readonly joint: Float32Array
   readonly mean: Float32Array
+  /** Mean of token probabilities. */
+  readonly prob: Float32Array
 }
 
 /** scores[request][prefix]. */
@@ -167,9 +169,12 @@ export async function scoreChoices(
   const samples = await generate(model, adapters, groups, [], decodeOptions(context, 0n), {
     signal: context.signal,
   })
-  return samples.map((group) =>
-    group.map(({ candidateJoint, candidateMean }) => ({ joint: candidateJoint, mean: candidateMean })),
-  )
+  return samples.map((group) => group.map(choiceScores))
+}
+
+/** A sample's scores of its group's candidates. */
+export function choiceScores({ candidateJoint, candidateMean, candidateProb }: Sample): ChoiceScores {
+  return { joint: candidateJoint, mean: candidateMean, prob: candidateProb }
 }
 
 /** Turns a job's running total of tokens into increments. */

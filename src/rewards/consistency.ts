@@ -8,6 +8,7 @@ export function consistency(): RewardTerm {
     needs: 'text',
     core: false,
     rationality: true,
+    credit: 'reasoning',
     neutral: 1,
     compute: (group, context) =>
       group.map((rollout) => {

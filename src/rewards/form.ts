@@ -17,26 +17,32 @@ export interface FormFloor {
 
 export const formFloor: FormFloor = { proseWords: 5, proseShare: 0.3, repeatedShare: 0.5 }
 
-export function form(floor: FormFloor = formFloor): RewardTerm {
+export function form(floor: FormFloor | null = formFloor): RewardTerm {
   return {
     id: 'fmt',
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'recommendation',
     neutral: 0,
     compute: (group, context) => group.map((rollout) => (wellFormed(rollout, context, floor) ? 1 : 0)),
   }
 }
 
-function wellFormed(rollout: Rollout, context: RewardContext, floor: FormFloor): boolean {
+function wellFormed(rollout: Rollout, context: RewardContext, floor: FormFloor | null): boolean {
   const { reasoning, item } = rollout.parsed
   if (rollout.finish !== 'complete' || reasoning === null || item === null) return false
   if (context.instance.history.includes(item)) return false
+  return floor === null || hasProse(rollout, context, floor)
+}
+
+/** Is the reasoning more than titles, numbers and what was said before? */
+export function hasProse(rollout: Rollout, context: RewardContext, floor: FormFloor): boolean {
   const cites = rolloutCitations(rollout, context)
   return (
     cites !== null &&
     cites.proseWords >= floor.proseWords &&
     cites.proseWords >= floor.proseShare * cites.words &&
-    repeatedShare(words(reasoning)) <= floor.repeatedShare
+    repeatedShare(words(rollout.parsed.reasoning ?? '')) <= floor.repeatedShare
   )
 }

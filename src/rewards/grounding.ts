@@ -12,6 +12,7 @@ export function grounding(): RewardTerm {
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'reasoning',
     neutral: 1,
     compute: (group, context) =>
       group.map((rollout) => {

@@ -8,6 +8,7 @@ export function hit(): RewardTerm {
     needs: 'text',
     core: true,
     rationality: false,
+    credit: 'recommendation',
     neutral: 0,
     compute: (group, { instance }) => group.map(({ parsed }) => (parsed.item === instance.target ? 1 : 0)),
   }

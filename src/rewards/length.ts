@@ -18,6 +18,7 @@ export function length(limits: LengthLimits): RewardTerm {
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'reasoning',
     neutral: 0,
     compute: (group) => group.map(({ tokens }) => softOverlong(tokens, limits)),
   }

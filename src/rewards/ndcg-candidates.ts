@@ -21,6 +21,7 @@ export function candidateRank(id: keyof typeof formulas, norm: CandidateNorm = '
     needs: 'candidate_scores',
     core: true,
     rationality: false,
+    credit: 'recommendation',
     neutral: 0,
     compute: (group, { instance }) =>
       group.map((rollout) => {

@@ -16,6 +16,7 @@ export function ndcgTop(k: number, by: RankedBy): RewardTerm {
     needs: by === 'scored' ? 'candidate_scores' : 'text',
     core: false,
     rationality: false,
+    credit: 'recommendation',
     neutral: 0,
     compute: (group, { instance }) =>
       group.map((rollout) => {

@@ -10,6 +10,7 @@ export function rating(): RewardTerm {
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'recommendation',
     neutral: 0,
     compute: (group) =>
       group.map(({ parsed: { ratingError } }) => {

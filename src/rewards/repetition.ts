@@ -10,6 +10,7 @@ export function repetition(): RewardTerm {
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'reasoning',
     neutral: 0,
     compute: (group) =>
       group.map(({ parsed }) =>

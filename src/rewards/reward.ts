@@ -22,16 +22,28 @@ export interface Rollout {
   readonly tokens: number
   /** complete: the model closed its reasoning itself; length: cut at the limit; unclosed: it ended its turn before. */
   readonly finish: 'complete' | 'length' | 'unclosed'
-  /** Sum of token log-probs of each candidate title after the reasoning, aligned with instance.candidates; null: not scored. */
+  /** Policy, behind the reasoning: sum of token log-probs (nats) per candidate, in the order of instance.candidates; null: not scored. */
   readonly candidateJoint: ArrayLike<number> | null
   /** The same per token. */
   readonly candidateMean: ArrayLike<number> | null
-  /** Sums of token log-probs of the candidates without reasoning; only `post` needs them. */
+  /** The same as candidateJoint by the scorer of rationality, where it is not the policy. */
+  readonly scorerJoint?: ArrayLike<number> | null
+  /** Frozen model, direct prompt: sums of token log-probs of the candidates without reasoning. */
   readonly candidateJointWithout?: ArrayLike<number> | null
   /** Mean token log-prob (nats) of the target's title after the reasoning, by the scorer. */
   readonly targetMeanWith: number | null
   /** The same without reasoning (direct prompt, frozen scorer). */
   readonly targetMeanWithout: number | null
+  /** Mean over the title's tokens of their probability, with and without, by the same scorers. */
+  readonly targetProbWith?: number | null
+  readonly targetProbWithout?: number | null
+  /** Sum of token log-probs (nats) of the target's title after the reasoning, by the policy. */
+  readonly targetJoint?: number | null
+  /** Frozen model that is not shown the history: sum of token log-probs (nats) of the rollout's own answer, with and without the reasoning. */
+  readonly blindJointWith?: number | null
+  readonly blindJointWithout?: number | null
+  /** Score of a judge, 0 to 1. */
+  readonly judged?: number | null
 }
 
 export interface RewardContext {
@@ -42,31 +54,62 @@ export interface RewardContext {
 export type RewardTermId =
   | 'fmt'
   | 'hit'
+  | 'ndcg_list'
   | 'ndcg_cand'
   | 'mrr_cand'
   | 'lin_cand'
+  | 'rankneg'
+  | 'rerank_gain'
   | 'gain'
+  | 'gain_prob'
   | 'post'
+  | 'ppl'
+  | 'latro'
+  | 'judge'
   | 'ground'
   | 'len'
   | 'rep'
+  | 'suff'
   | 'consist'
   | 'leak'
+  | 'pop'
+  | 'pop_hit'
   | 'answered'
   | 'steps'
   | 'ndcg_top'
   | 'rating'
 
-/** text: the response alone; candidate_scores, gain: log-probs that cost a forward pass. */
-export type RewardNeed = 'text' | 'candidate_scores' | 'gain'
+/**
+ * What a rollout must carry for a term; all but `text` cost forward passes:
+ *   candidate_scores  candidateJoint, candidateMean      rerank       those and candidateJointWithout
+ *   likelihood        targetMeanWith, targetProbWith     gain         those and their values without reasoning
+ *   post              candidates by the scorer, with and without reasoning
+ *   target            targetJoint                        sufficiency  blindJointWith, blindJointWithout
+ *   judge             judged
+ */
+export const rewardNeeds = [
+  'text',
+  'candidate_scores',
+  'rerank',
+  'likelihood',
+  'gain',
+  'post',
+  'target',
+  'sufficiency',
+  'judge',
+] as const
+export type RewardNeed = (typeof rewardNeeds)[number]
 
 export interface RewardTerm {
-  readonly id: RewardTermId
+  /** A RewardTermId, or the id of a user's own. */
+  readonly id: string
   readonly needs: RewardNeed
   /** A row without a value of a core term is taken out of its group. */
   readonly core: boolean
   /** Rationality terms are what `conditional` and `gated` withhold. */
   readonly rationality: boolean
+  /** What decoupled credit gives it to: all tokens (recommendation), or those of the reasoning alone. */
+  readonly credit: 'recommendation' | 'reasoning'
   /** The value that stands for "nothing to say"; composition adds weight * (value - neutral). */
   readonly neutral: number
   compute(group: readonly Rollout[], context: RewardContext): number[]

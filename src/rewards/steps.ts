@@ -8,6 +8,7 @@ export function steps(): RewardTerm {
     needs: 'text',
     core: false,
     rationality: false,
+    credit: 'reasoning',
     neutral: 0,
     compute: (group) => group.map(({ parsed }) => (parsed.steps === true ? 1 : 0)),
   }

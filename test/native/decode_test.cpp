@@ -36,6 +36,8 @@ void expect_same_samples(const std::vector<SampleResult>& got,
     expect_same_bits(a.candidate_joint.data(), b.candidate_joint.data(), c, who + ": candidates");
     expect_same_bits(a.candidate_mean.data(), b.candidate_mean.data(), c,
                      who + ": candidate means");
+    expect_same_bits(a.candidate_prob.data(), b.candidate_prob.data(), c,
+                     who + ": candidate probabilities");
   }
 }
 
@@ -222,14 +224,19 @@ RR_TEST("decode: candidate scores equal plain re-encoding; samples of every shap
             }
             const auto plain = encode(policy, sequences);
             for (size_t c = 0; c < sequences.size(); ++c) {
-              double joint = 0;
-              for (size_t t = before.size() - 1; t < plain[c].size(); ++t) joint += plain[c][t];
+              double joint = 0, probability = 0;
+              for (size_t t = before.size() - 1; t < plain[c].size(); ++t) {
+                joint += plain[c][t];
+                probability += std::exp(double(plain[c][t]));
+              }
               const double n = double(groups[g].candidates[c].size());
               // sums of up to 12 log-probs, each fp32 in another order of its products
               expect(std::fabs(s.candidate_joint[c] - joint) <= 1e-4,
                      "joint of candidate " + std::to_string(c));
               expect(std::fabs(s.candidate_mean[c] - joint / n) <= 1e-4,
                      "mean of candidate " + std::to_string(c));
+              expect(std::fabs(s.candidate_prob[c] - probability / n) <= 1e-4,
+                     "mean probability of candidate " + std::to_string(c));
             }
           }
         }

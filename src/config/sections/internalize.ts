@@ -1,50 +1,8 @@
-/** Pattern Internalization (spec section 5): rewards and policy updates. */
+/** Pattern Internalization (spec section 5): policy updates; its rewards and its rollouts are in files of their own. */
 
 import { z } from 'zod'
 import { count, key, positive, share } from '../key.js'
-
-const reward = z
-  .strictObject({
-    compose: key(
-      z.enum(['additive', 'conditional', 'gated']).default('additive'),
-      'How terms become one reward: a sum, or rationality counted only with a good recommendation, or only with grounded reasoning.',
-    ),
-    gate_fail: key(z.number().default(-1), 'Reward of a rollout that fails the form gate.'),
-    hit: key(z.number().default(1), 'Weight of the exact answer.'),
-    ndcg_cand: key(
-      z.number().default(0.5),
-      'Weight of the target’s rank among the candidates after the reasoning.',
-    ),
-    gain: key(
-      z.number().default(0.5),
-      'Weight of the log-prob gain of the target given the reasoning (rationality).',
-      { unit: 'per nat' },
-    ),
-    gain_kind: key(
-      z.enum(['gain', 'post']).default('gain'),
-      'gain: mean log-prob of the target’s tokens; post: its posterior among the candidates.',
-    ),
-    gain_clip: key(positive().default(1), 'The gain term is clipped to plus or minus this.', {
-      unit: 'nats per token',
-    }),
-    scorer: key(
-      z.enum(['ref', 'policy']).default('ref'),
-      'Who scores the gain: the frozen model of Imitation, or the policy that sampled.',
-    ),
-    ground: key(z.number().default(0.2), 'Weight of citing only titles of the history and the candidates.'),
-    len: key(z.number().default(0.2), 'Weight of the penalty on over-long reasoning.'),
-    len_buffer: key(count(0).default(64), 'The length penalty starts this far below max_new.', {
-      unit: 'tokens',
-    }),
-    rep: key(z.number().default(0.2), 'Weight of the penalty on repeated 4-grams.'),
-    ndcg_top: key(
-      z.number().default(0.5),
-      'r2rec: weight of 1 / log2(1 + place) of a target that the answer ranks second or third; 0 leaves hits and form alone.',
-    ),
-    steps: key(z.number().default(0.1), 'r2rec: weight of reasoning in the asked steps.'),
-    rating: key(z.number().default(1), 'r2rec: weight of 1 - |error| / 4 on prompts that ask for a rating.'),
-  })
-  .prefault({})
+import { reward } from './reward.js'
 
 export const rl = z
   .strictObject({

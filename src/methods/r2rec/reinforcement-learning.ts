@@ -9,28 +9,24 @@
 import type { Config } from '../../config/schema.js'
 import type { PhaseContext } from '../../phases/context.js'
 import { internalize } from '../../phases/internalize.js'
-import { ComposedReward } from '../../rewards/composition.js'
+import type { ComposedReward } from '../../rewards/composition.js'
+import { type OwnTerm, rewardOf } from '../../rewards/weights.js'
 
 export function reinforcementLearning(context: PhaseContext): Promise<void> {
-  return internalize(context, r2recReward(context.config))
+  return internalize(context, r2recReward(context.config, context.ownTerms))
 }
 
-export function r2recReward({ rl }: Pick<Config, 'rl'>): ComposedReward {
-  const { reward } = rl
-  const { hit, ndcg_top, steps, rating } = reward
-  return new ComposedReward(
+export function r2recReward(config: Pick<Config, 'rl'>, own: readonly OwnTerm[] = []): ComposedReward {
+  const { hit, ndcg_top, steps, rating } = config.rl.reward
+  return rewardOf(
+    config,
     {
-      compose: 'additive',
-      gate: 'answered',
-      gateFail: reward.gate_fail,
       weights: { hit, ndcg_top, steps, rating },
-    },
-    {
-      length: { limit: rl.max_new, buffer: reward.len_buffer },
-      gainClip: reward.gain_clip,
-      norm: 'joint',
+      gate: 'answered',
+      floor: false,
       leakPhrases: [],
-      top: { places: 3, by: rl.answer === 'constrained' ? 'scored' : 'listed' },
+      top: { places: 3, by: config.rl.answer === 'constrained' ? 'scored' : 'listed' },
     },
+    own,
   )
 }

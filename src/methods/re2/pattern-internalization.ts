@@ -9,30 +9,24 @@
 import type { Config } from '../../config/schema.js'
 import type { PhaseContext } from '../../phases/context.js'
 import { internalize } from '../../phases/internalize.js'
-import { ComposedReward } from '../../rewards/composition.js'
+import type { ComposedReward } from '../../rewards/composition.js'
+import { type OwnTerm, rewardOf } from '../../rewards/weights.js'
 import { re2Phrases } from './index.js'
 
 export function patternInternalization(context: PhaseContext): Promise<void> {
-  return internalize(context, re2Reward(context.config))
+  return internalize(context, re2Reward(context.config, context.ownTerms))
 }
 
-export function re2Reward({ rl }: Config): ComposedReward {
-  const { reward } = rl
-  const weights = {
-    hit: reward.hit,
-    ndcg_cand: reward.ndcg_cand,
-    [reward.gain_kind]: reward.gain,
-    ground: reward.ground,
-    len: reward.len,
-    rep: reward.rep,
-  }
-  return new ComposedReward(
-    { compose: reward.compose, gateFail: reward.gate_fail, weights },
+export function re2Reward(config: Pick<Config, 'rl'>, own: readonly OwnTerm[] = []): ComposedReward {
+  const { hit, ndcg_cand, gain_kind, gain, ground, len, rep } = config.rl.reward
+  return rewardOf(
+    config,
     {
-      length: { limit: rl.max_new, buffer: reward.len_buffer },
-      gainClip: reward.gain_clip,
-      norm: 'joint',
+      weights: { hit, ndcg_cand, [gain_kind]: gain, ground, len, rep },
+      gate: 'fmt',
+      floor: true,
       leakPhrases: re2Phrases().leaks,
     },
+    own,
   )
 }
