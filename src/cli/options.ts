@@ -22,6 +22,7 @@ export interface RunArguments extends CommonArguments {
   readonly preset?: string | undefined
   readonly model?: string | undefined
   readonly data?: string | undefined
+  readonly reward?: readonly string[] | undefined
 }
 
 export function commonOptions<T>(parser: Argv<T>) {
@@ -68,6 +69,13 @@ export function runOptions<T>(parser: Argv<T>) {
       describe: 'Hugging Face model folder, a GGUF file, or ORG/NAME of the cache',
     })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
+    .option('reward', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      nargs: 1,
+      describe: 'File with a reward term of your own, .mjs, .js or .ts (repeatable)',
+    })
 }
 
 /** Of verbs that open a model without a configuration. */
@@ -96,6 +104,7 @@ function sourcesOf(args: RunArguments): ConfigSources {
     options: {
       ...(args.model !== undefined && { 'model.dir': modelFolder(args.model) }),
       ...(args.data !== undefined && { 'data.dir': resolve(args.data) }),
+      ...(args.reward !== undefined && { 'rl.reward.user': args.reward.map((file) => resolve(file)) }),
       ...(args.seed !== undefined && { seed: args.seed }),
       ...(args.threads !== undefined && { 'model.threads': args.threads }),
     },

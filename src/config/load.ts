@@ -6,11 +6,12 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { closest, distance } from 'fastest-levenshtein'
 import { Document, isMap, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { ReasonrecError } from '../engine/errors.js'
+import { rewardFileHash } from '../rewards/user-file.js'
 import { type Config, configKeys, configSchema } from './schema.js'
 
 /** One layer: plain values, and where a path stands in its source. */
@@ -42,7 +43,19 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   for (const [path, value] of Object.entries(sources.options)) {
     layers.push({ values: nest(path.split('.'), value), where: () => `option for ${path}` })
   }
-  return checkedConfig(layers)
+  return withRewardHashes(checkedConfig(layers))
+}
+
+/** What a user's reward files hold is part of the configuration: whole paths, and the hash of their bytes. */
+function withRewardHashes(loaded: LoadedConfig): LoadedConfig {
+  const { rl } = loaded.config
+  if (rl.reward.user.length === 0) return loaded
+  const user = rl.reward.user.map(({ file, sha256 }) => {
+    const path = resolve(file)
+    return { file: path, sha256: sha256 ?? rewardFileHash(path) }
+  })
+  const config = { ...loaded.config, rl: { ...rl, reward: { ...rl.reward, user } } }
+  return { config, hash: configHash(config) }
 }
 
 /** A preset may stand on another one beside it: `extends: r2rec.yaml`. */

@@ -5,21 +5,24 @@ import { fileURLToPath } from 'node:url'
 import type { Config } from '../config/schema.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { MethodSteps } from '../phases/pipeline.js'
+import type { ComposedReward } from '../rewards/composition.js'
+import type { OwnTerm } from '../rewards/weights.js'
 import { type Ablation, readAblations } from './ablation.js'
 import type { Method } from './method.js'
 import { type R2Rec, r2rec, r2recPreset, presetNames as r2recPresets } from './r2rec/index.js'
 import { InteractionChains } from './r2rec/interaction-chains.js'
-import { reinforcementLearning } from './r2rec/reinforcement-learning.js'
+import { r2recReward, reinforcementLearning } from './r2rec/reinforcement-learning.js'
 import { supervisedFineTuning } from './r2rec/supervised-fine-tuning.js'
 import { traceCollection } from './r2rec/trace-collection.js'
 import { re2, re2Preset, presetNames as re2Presets } from './re2/index.js'
 import { patternImitation } from './re2/pattern-imitation.js'
-import { patternInternalization } from './re2/pattern-internalization.js'
+import { patternInternalization, re2Reward } from './re2/pattern-internalization.js'
 import { reasoningCollection } from './re2/reasoning-collection.js'
 
 interface Paper {
   readonly method: (config: Config) => Method
   readonly steps: MethodSteps
+  readonly reward: (config: Config, own: readonly OwnTerm[]) => ComposedReward
   readonly presets: Readonly<Record<string, URL>>
   readonly ablations: URL
 }
@@ -28,12 +31,14 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
   re2: {
     method: re2Of,
     steps: { collect: reasoningCollection, imitate: patternImitation, internalize: patternInternalization },
+    reward: re2Reward,
     presets: Object.fromEntries(re2Presets.map((name) => [name, re2Preset(name)])),
     ablations: new URL('./re2/ablations.yaml', import.meta.url),
   },
   r2rec: {
     method: r2recOf,
     steps: { collect: traceCollection, imitate: supervisedFineTuning, internalize: reinforcementLearning },
+    reward: r2recReward,
     presets: Object.fromEntries(r2recPresets.map((name) => [name, r2recPreset(name)])),
     ablations: new URL('./r2rec/ablations.yaml', import.meta.url),
   },
@@ -41,6 +46,11 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
 
 export function methodSteps(config: Config): MethodSteps {
   return papers[config.method].steps
+}
+
+/** The reward of the configuration's method. @throws RR_CONFIG_REWARD, RR_CONFIG_JUDGE where it cannot be made */
+export function methodReward(config: Config, own: readonly OwnTerm[]): ComposedReward {
+  return papers[config.method].reward(config, own)
 }
 
 /** The grid of ablations of the configuration's method. */

@@ -19,7 +19,9 @@ import type { Phase, SampleLine } from '../phases/run-record.js'
 import { Tokenizer } from '../prompts/tokenizer.js'
 import { embeddedDataset, historyLength } from '../quickstart/dataset.js'
 import { embedded, embeddedModelFolder } from '../quickstart/embedded.js'
-import { methodOf } from './registry.js'
+import { ownTermsOf } from '../rewards/user-file.js'
+import type { OwnTerm } from '../rewards/weights.js'
+import { methodOf, methodReward } from './registry.js'
 
 export interface Watcher {
   readonly progress: ProgressSink
@@ -36,12 +38,14 @@ export async function createRun(
   watcher: Watcher,
 ): Promise<PhaseContext> {
   RunDirectory.requireFree(out)
+  const ownTerms = await checkedTerms(loaded.config)
   const parts = await openParts(loaded.config, watcher.signal)
   requireFreeSpace(out, runBytes(loaded.config, parts.base, parts.dataset))
   return contextOf(
     parts,
     RunDirectory.create(out, loaded, plan, (text) => watcher.progress.note(text)),
     watcher,
+    ownTerms,
   )
 }
 
@@ -49,16 +53,24 @@ export async function createRun(
 export async function openRun(out: string, watcher: Watcher): Promise<PhaseContext> {
   const run = RunDirectory.open(out, (text) => watcher.progress.note(text))
   try {
+    const ownTerms = run.isDone('internalize') ? [] : await checkedTerms(run.loaded.config)
     const parts = await openParts(run.loaded.config, watcher.signal)
     const trains = (['imitate', 'internalize'] as const).some(
       (phase) => run.plan.includes(phase) && !run.isDone(phase),
     )
     if (trains) requireFreeSpace(run.path, checkpointBytes(run.loaded.config, parts.base))
-    return contextOf(parts, run, watcher)
+    return contextOf(parts, run, watcher, ownTerms)
   } catch (error) {
     run.close()
     throw error
   }
+}
+
+/** The user's own reward terms; a reward that cannot be made is refused before anything is opened. */
+async function checkedTerms(config: Config): Promise<readonly OwnTerm[]> {
+  const ownTerms = await ownTermsOf(config)
+  methodReward(config, ownTerms)
+  return ownTerms
 }
 
 interface Parts {
@@ -166,7 +178,12 @@ function requireMemory(config: Config, dir: string): void {
   })
 }
 
-function contextOf({ base, tokenizer, dataset }: Parts, run: RunDirectory, watcher: Watcher): PhaseContext {
+function contextOf(
+  { base, tokenizer, dataset }: Parts,
+  run: RunDirectory,
+  watcher: Watcher,
+  ownTerms: readonly OwnTerm[],
+): PhaseContext {
   const { config } = run.loaded
   const method = methodOf(config)
   return {
@@ -178,7 +195,7 @@ function contextOf({ base, tokenizer, dataset }: Parts, run: RunDirectory, watch
     encoding: new Encoding(dataset, method, tokenizer),
     base,
     vocabularyBytes: tokenizer.vocabularyBytes(base.vocab),
-    ownTerms: [],
+    ownTerms,
     progress: watcher.progress,
     show: (sample) => {
       run.sample(sample)

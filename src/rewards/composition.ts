@@ -81,7 +81,7 @@ export class ComposedReward {
 
   /** What the rollouts must carry; forward passes that nobody needs can be left out. */
   get needs(): ReadonlySet<RewardNeed> {
-    return new Set(this.terms.map(({ needs }) => needs))
+    return new Set(this.terms.flatMap(({ needs }) => needs))
   }
 
   compute(group: readonly Rollout[], context: RewardContext): GroupRewards {

@@ -103,7 +103,7 @@ export type RewardNeed = (typeof rewardNeeds)[number]
 export interface RewardTerm {
   /** A RewardTermId, or the id of a user's own. */
   readonly id: string
-  readonly needs: RewardNeed
+  readonly needs: RewardNeed | readonly RewardNeed[]
   /** A row without a value of a core term is taken out of its group. */
   readonly core: boolean
   /** Rationality terms are what `conditional` and `gated` withhold. */
