@@ -6,7 +6,7 @@
  */
 
 import { untrusted } from '../prompts/untrusted-text.js'
-import type { RawItem } from './importers/canonical.js'
+import type { RawItem } from './raw.js'
 import { normaliseTitle } from './title.js'
 import type { Item, ItemIndex } from './types.js'
 

@@ -7,8 +7,8 @@
 import { ReasonrecError } from '../engine/errors.js'
 import { type Catalogue, note } from './catalogue.js'
 import { historyBefore, unknownItem } from './history.js'
-import type { RawData, RawList, RawLists } from './importers/canonical.js'
 import { chosen } from './random.js'
+import type { RawData, RawList, RawLists } from './raw.js'
 import type { Split } from './split.js'
 import { type Interaction, type ItemIndex, type Part, partNames } from './types.js'
 

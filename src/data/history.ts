@@ -6,7 +6,7 @@
 
 import { ReasonrecError } from '../engine/errors.js'
 import { type Catalogue, note } from './catalogue.js'
-import type { RawData } from './importers/canonical.js'
+import type { RawData } from './raw.js'
 import type { Interaction, ItemIndex } from './types.js'
 
 export interface Sequences {

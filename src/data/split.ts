@@ -12,8 +12,8 @@
  */
 
 import { ReasonrecError } from '../engine/errors.js'
-import type { RawData } from './importers/canonical.js'
 import { chosen } from './random.js'
+import type { RawData } from './raw.js'
 import type { Interaction, Part } from './types.js'
 
 export type SplitRule = 'user' | 'loo' | 'global81' | 'user81'

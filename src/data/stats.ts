@@ -5,7 +5,7 @@
  */
 
 import { untrusted } from '../prompts/untrusted-text.js'
-import type { RawData, RawInteraction } from './importers/canonical.js'
+import type { RawData, RawInteraction } from './raw.js'
 import { normaliseTitle } from './title.js'
 import type { Clock } from './types.js'
 

@@ -1,12 +1,14 @@
 /**
- * The folder form of our own data sets. Each file may be .csv, .tsv or .jsonl, each also .gz:
+ * The folder form of our own data sets, which every import writes. Each file may be .csv, .tsv, .jsonl (each also .gz) or
+ * .parquet:
  *
- *   ratings | interactions   user, item [, rating] [, timestamp]        needed
- *   items                    item, title [, year] [, authors]            needed
- *   split                    user, split (train | valid | test)          optional
- *   test20, valid20          user, history, target, candidates           optional, published lists
- *   candidates               user, target, history, negatives            optional, published test lists
- *   train_windows            user, history, target                       optional
+ *   ratings | interactions   user, item [, rating] [, timestamp | order]    needed
+ *   items                    item, title [, year] [, authors] [, ...]        needed
+ *   split                    user, split (train | valid | test)              optional
+ *   test20 | test,
+ *   valid20 | valid          user, history, target [, candidates]            optional, published lists
+ *   candidates               user, target, history [, negatives]             optional, lists for a user's last item
+ *   train_windows            user, history, target                           optional
  *   dataset.json             {"name": "...", "noun": "artist", "clock": "shared" | "own"}   optional
  *
  * Ids are text; lists of ids are separated by spaces, oldest first. Without a timestamp column the order of
@@ -15,64 +17,61 @@
 
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { ReasonrecError } from '../../engine/errors.js'
-import { malformedRow, readTable, requiredColumn, type Table, tableEndings } from '../table.js'
+import { malformedCell, requiredColumn, type Table, tableEndings } from '../table.js'
 import type { Clock, Part } from '../types.js'
+import { type FileSet, type Format, filesOf, type Role, type SourceFile, stemOf } from './format.js'
+import { columnNames } from './formats/generic.js'
+import type { Intake } from './intake.js'
+import { timeOf } from './times.js'
 
-export interface RawItem {
-  readonly id: string
-  readonly title: string
-  readonly year: string
-  readonly authors: string
+export type { RawData, RawInteraction, RawItem, RawList, RawLists } from '../raw.js'
+
+const parts: Readonly<Record<string, Part>> = {
+  train: 'train',
+  valid: 'valid',
+  validation: 'valid',
+  val: 'valid',
+  test: 'test',
 }
 
-export interface RawInteraction {
-  readonly user: string
-  readonly item: string
-  readonly rating: number | null
-  readonly timestamp: number
-  readonly line: number
-}
+/** File stems of each kind of list, the one that an import writes last. */
+export const listStems = {
+  train: ['train_windows'],
+  valid: ['valid20', 'valid'],
+  test: ['test20', 'test'],
+  lastItem: ['candidates'],
+} as const
 
-/** A published test, or a training window where `candidates` is null; ids as in the files. */
-export interface RawList {
-  readonly user: string
-  readonly history: readonly string[]
-  readonly target: string
-  readonly candidates: readonly string[] | null
-  readonly line: number
+export const canonical: Format = {
+  name: 'reasonrec',
+  about: 'our own form: interactions, items, given lists (docs/data.md)',
+  verbatim: true,
+  recognise: () => null,
+  async read(set, intake) {
+    const [rows, items] = [filesOf(set, 'interactions')[0], filesOf(set, 'items')[0]] as [
+      SourceFile,
+      SourceFile,
+    ]
+    const [split] = set.files.filter((file) => stemOf(file) === 'split')
+    await readInteractions(await intake.table(rows), intake)
+    await readItems(await intake.table(items), intake)
+    for (const [kind, stems] of Object.entries(listStems) as [keyof typeof listStems, readonly string[]][]) {
+      const file = stems.map((stem) => set.files.find((one) => stemOf(one) === stem)).find((found) => found)
+      if (file) await readLists(await intake.table(file), kind, intake)
+    }
+    const folder = rows.path.slice(0, -rows.name.length)
+    const { name, noun, clock, origin } = await readAbout(join(folder, 'dataset.json'))
+    return {
+      name: name ?? set.name,
+      ...(noun !== undefined && { noun }),
+      ...(clock !== undefined && { clock }),
+      origin: origin ?? null,
+      userSplit: split ? await readSplit(await intake.table(split)) : null,
+    }
+  },
 }
-
-export interface RawLists {
-  readonly path: string
-  readonly rows: readonly RawList[]
-  /** The target stands in a column of its own, so its place in `candidates` says nothing about the file. */
-  readonly targetApart?: boolean
-}
-
-export interface RawData {
-  readonly name: string
-  readonly noun: string | null
-  readonly itemsPath: string
-  readonly items: readonly RawItem[]
-  readonly interactionsPath: string
-  readonly interactions: readonly RawInteraction[]
-  /** False where the file has no times and its order is taken. */
-  readonly timed: boolean
-  readonly clock: Clock
-  readonly userSplit: ReadonlyMap<string, Part> | null
-  readonly windows: RawLists | null
-  /** Lists for held-out users (test20, valid20). */
-  readonly valid: RawLists | null
-  readonly test: RawLists | null
-  /** Lists for the last item of users who also train (candidates). */
-  readonly lastItem: RawLists | null
-}
-
-const userNames = ['user', 'user_id', 'userid', 'uid']
-const itemNames = ['item', 'item_id', 'itemid', 'iid', 'movieid', 'book_id']
-const timeNames = ['timestamp', 'time', 'ts', 'when', 'date', 'ts_us', 'ts_ms']
 
 function find(folder: string, ...stems: readonly string[]): string | null {
   const names = stems.flatMap((stem) => tableEndings.map((ending) => join(folder, stem + ending)))
@@ -84,63 +83,55 @@ export function hasCanonical(folder: string): boolean {
   return find(folder, 'ratings', 'interactions') !== null && find(folder, 'items') !== null
 }
 
+/** @throws RR_DATA_NOT_FOUND where the folder or a needed table is missing */
+export async function canonicalSet(folder: string): Promise<FileSet> {
+  const entry = await stat(folder).catch(() => null)
+  if (!entry?.isDirectory())
+    throw new ReasonrecError('RR_DATA_NOT_FOUND', `the data folder ${folder} is not there`, {
+      expected: 'a folder with ratings and items',
+      got: entry ? 'a file' : 'nothing',
+      remedy: 'give --data the path of the folder',
+    })
+  const file = (path: string, role: Role): SourceFile => ({
+    path,
+    name: basename(path),
+    kind: 'text',
+    text: '',
+    lines: [],
+    columns: [],
+    role,
+  })
+  const lists = ['split', ...Object.values(listStems).flat()].flatMap((stem) => {
+    const path = find(folder, stem)
+    return path ? [file(path, 'map')] : []
+  })
+  return {
+    name: basename(folder),
+    files: [
+      file(needed(folder, 'ratings', 'interactions'), 'interactions'),
+      file(needed(folder, 'items'), 'items'),
+      ...lists,
+    ],
+    preference: 0,
+  }
+}
+
 function needed(folder: string, ...stems: readonly string[]): string {
   const found = find(folder, ...stems)
   if (found) return found
   const looked = stems.flatMap((stem) => tableEndings.map((ending) => stem + ending)).join(', ')
   throw new ReasonrecError('RR_DATA_NOT_FOUND', `${folder} has no ${stems.join(' or ')} file`, {
     expected: `one of ${looked}`,
-    got: 'none of them',
-    remedy: `put the ${stems[0]} there; columns are described in the data documentation`,
+    got: 'none of them, and no other format that is known',
+    remedy: `put the ${stems[0]} there, or see reasonrec data inspect; columns are described in the data documentation`,
   })
-}
-
-export async function readCanonical(directory: string): Promise<RawData> {
-  const folder = resolve(directory)
-  const entry = await stat(folder).catch(() => null)
-  if (!entry?.isDirectory())
-    throw new ReasonrecError('RR_DATA_NOT_FOUND', `the data folder ${directory} is not there`, {
-      expected: 'a folder with ratings and items',
-      got: entry ? 'a file' : 'nothing',
-      remedy: 'give --data the path of the folder',
-    })
-  const interactionsPath = needed(folder, 'ratings', 'interactions')
-  const itemsPath = needed(folder, 'items')
-  const about = await readAbout(join(folder, 'dataset.json'))
-  const lists = async (stem: string): Promise<RawLists | null> => {
-    const path = find(folder, stem)
-    return path ? readLists(path) : null
-  }
-  const splitPath = find(folder, 'split')
-  const table = await readTable(interactionsPath)
-  const interactions = readInteractions(table)
-  const timed = table.column(...timeNames) !== null
-  return {
-    name: about.name ?? basename(folder),
-    noun: about.noun ?? null,
-    itemsPath,
-    items: readItems(await readTable(itemsPath)),
-    interactionsPath,
-    interactions,
-    timed,
-    clock: about.clock ?? (timed && areTimes(interactions) ? 'shared' : 'own'),
-    userSplit: splitPath ? readSplit(await readTable(splitPath)) : null,
-    windows: await lists('train_windows'),
-    valid: await lists('valid20'),
-    test: await lists('test20'),
-    lastItem: await lists('candidates'),
-  }
-}
-
-/** Counted places, of a user or of the file, reach at most the number of rows; real times in any unit go beyond. */
-function areTimes(interactions: readonly RawInteraction[]): boolean {
-  return interactions.some(({ timestamp }) => timestamp > interactions.length || timestamp % 1 !== 0)
 }
 
 interface About {
   readonly name?: string
   readonly noun?: string
   readonly clock?: Clock
+  readonly origin?: object
 }
 
 async function readAbout(path: string): Promise<About> {
@@ -153,9 +144,10 @@ async function readAbout(path: string): Promise<About> {
     about = null
   }
   const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
-  const { name, noun, clock } = (about ?? {}) as Readonly<Record<keyof About, unknown>>
+  const { name, noun, clock, origin } = (about ?? {}) as Readonly<Record<keyof About, unknown>>
   const isClock = clock === undefined || clock === 'shared' || clock === 'own'
-  if (typeof about !== 'object' || about === null || !isText(name) || !isText(noun) || !isClock)
+  const isOrigin = origin === undefined || (typeof origin === 'object' && origin !== null)
+  if (typeof about !== 'object' || about === null || !isText(name) || !isText(noun) || !isClock || !isOrigin)
     throw new ReasonrecError('RR_DATA_MALFORMED', `${path}:1: not a description of a data set`, {
       expected: '{"name": "...", "noun": "...", "clock": "shared" or "own"}',
       got: text.slice(0, 80),
@@ -164,123 +156,105 @@ async function readAbout(path: string): Promise<About> {
   return about as About
 }
 
-function present(table: Table, row: number, name: string, cell: string | undefined): string {
-  const text = (cell ?? '').trim()
-  if (text === '') throw malformedRow(table, row, `an empty ${name}`, `a ${name}`, 'nothing')
-  return text
+async function readItems(table: Table, intake: Intake): Promise<void> {
+  const [id, title] = [
+    requiredColumn(table, ...columnNames.item),
+    requiredColumn(table, ...columnNames.title),
+  ]
+  const year = table.find(...columnNames.year)
+  const authors = table.find(...columnNames.authors)
+  const own = new Set([id, title, year, authors])
+  const further = table.columns.flatMap((name, place) => (own.has(place) ? [] : [[name, place] as const]))
+  await table.each((cells, line) =>
+    intake.item(
+      cells[id] as string,
+      cells[title] as string,
+      {
+        ...Object.fromEntries(further.map(([name, place]) => [name, cells[place] as string])),
+        year: year === null ? '' : (cells[year] as string).trim().replace(/\.0$/, ''),
+        authors: authors === null ? '' : (cells[authors] as string),
+      },
+      line,
+    ),
+  )
 }
 
-function readItems(table: Table): RawItem[] {
-  const ids = requiredColumn(table, ...itemNames)
-  const titles = requiredColumn(table, 'title', 'name', 'item_title', 'movie_title')
-  const years = table.column('year', 'release_year', 'original_publication_year')
-  const authors = table.column('authors', 'author')
-  return ids.map((id, row) => ({
-    id: present(table, row, 'item id', id),
-    title: titles[row] as string,
-    year: (years?.[row] ?? '').trim().replace(/\.0$/, ''),
-    authors: (authors?.[row] ?? '').trim(),
-  }))
-}
-
-function readInteractions(table: Table): RawInteraction[] {
-  const users = requiredColumn(table, ...userNames)
-  const items = requiredColumn(table, ...itemNames)
-  const ratings = table.column('rating', 'score', 'stars')
-  const times = table.column(...timeNames)
-  return users.map((user, row) => ({
-    user: present(table, row, 'user', user),
-    item: present(table, row, 'item', items[row]),
-    rating: ratingOf(table, row, ratings?.[row] ?? ''),
-    timestamp: times ? timeOf(table, row, times[row] as string) : row + 1,
-    line: table.line(row),
-  }))
-}
-
-function ratingOf(table: Table, row: number, cell: string): number | null {
-  if (cell.trim() === '') return null
-  const rating = Number(cell)
-  if (!Number.isFinite(rating))
-    throw malformedRow(table, row, 'a rating that is no number', 'a number or nothing', cell.slice(0, 40))
-  return rating
-}
-
-/** A number in any unit (only order counts), or a date such as 2000-07-30 18:45:03, read as UTC. */
-function timeOf(table: Table, row: number, cell: string): number {
-  const text = cell.trim()
-  const isDate = /^\d{4}-\d\d-\d\d([T ][\d:.]+)?Z?$/.test(text)
-  const time = isDate
-    ? Date.parse(`${text.replace(' ', 'T').replace(/Z$/, '')}${text.length > 10 ? 'Z' : ''}`) / 1000
-    : Number(text || 'x')
-  if (!Number.isFinite(time))
-    throw malformedRow(
-      table,
-      row,
-      'a timestamp that is no time',
-      'a number or YYYY-MM-DD hh:mm:ss',
-      cell.slice(0, 40) || 'nothing',
-    )
-  return time
-}
-
-const partByName: Readonly<Record<string, Part>> = {
-  train: 'train',
-  valid: 'valid',
-  validation: 'valid',
-  val: 'valid',
-  test: 'test',
-}
-
-function readSplit(table: Table): Map<string, Part> {
-  const users = requiredColumn(table, ...userNames)
-  const parts = requiredColumn(table, 'split', 'part')
-  const split = new Map<string, Part>()
-  users.forEach((cell, row) => {
-    const user = present(table, row, 'user', cell)
-    const part = partByName[(parts[row] as string).trim().toLowerCase()]
-    if (!part)
-      throw malformedRow(
-        table,
-        row,
-        'an unknown part',
-        'train, valid or test',
-        (parts[row] as string).slice(0, 40),
+async function readInteractions(table: Table, intake: Intake): Promise<void> {
+  const [user, item] = [
+    requiredColumn(table, ...columnNames.user),
+    requiredColumn(table, ...columnNames.item),
+  ]
+  const [rating, time, order] = [
+    table.find(...columnNames.rating),
+    table.find(...columnNames.time),
+    table.find('order'),
+  ]
+  await table.each((cells, line) => {
+    const stars = rating === null ? '' : (cells[rating] as string).trim()
+    const given = stars === '' ? null : Number(stars)
+    if (given !== null && !Number.isFinite(given))
+      throw malformedCell(table.path, line, 'a rating that is no number', 'a number or nothing', stars)
+    const when = time ?? order
+    const at = when === null ? null : timeOf(cells[when] as string)
+    if (at !== null && !Number.isFinite(at))
+      throw malformedCell(
+        table.path,
+        line,
+        'a timestamp that is no time',
+        'a number or YYYY-MM-DD hh:mm:ss',
+        cells[when as number] as string,
       )
+    intake.row(cells[user] as string, cells[item] as string, given, at, line)
+  })
+}
+
+async function readSplit(table: Table): Promise<Map<string, Part>> {
+  const [users, places] = [requiredColumn(table, ...columnNames.user), requiredColumn(table, 'split', 'part')]
+  const split = new Map<string, Part>()
+  await table.each((cells, line) => {
+    const user = (cells[users] as string).trim()
+    const named = cells[places] as string
+    const part = parts[named.trim().toLowerCase()]
+    if (user === '') throw malformedCell(table.path, line, 'an empty user', 'a user', '')
+    if (!part) throw malformedCell(table.path, line, 'an unknown part', 'train, valid or test', named)
     const before = split.get(user)
     if (before && before !== part)
-      throw new ReasonrecError(
-        'RR_DATA_LEAK',
-        `${table.path}:${table.line(row)}: user ${user} is in two parts`,
-        {
-          expected: 'each user in one part',
-          got: `${before} and ${part}`,
-          remedy: 'name each user once',
-        },
-      )
+      throw new ReasonrecError('RR_DATA_LEAK', `${table.path}:${line}: user ${user} is in two parts`, {
+        expected: 'each user in one part',
+        got: `${before} and ${part}`,
+        remedy: 'name each user once',
+      })
     split.set(user, part)
   })
   return split
 }
 
-const ids = (cell: string | undefined): string[] => (cell ?? '').split(/\s+/).filter((id) => id !== '')
+const ids = (cell: string): string[] => cell.split(/\s+/).filter((id) => id !== '')
 
-async function readLists(path: string): Promise<RawLists> {
-  const table = await readTable(path)
-  const users = requiredColumn(table, ...userNames)
-  const histories = requiredColumn(table, 'history')
-  const targets = requiredColumn(table, 'target')
-  const candidates = table.column('candidates')
-  const negatives = table.column('negatives')
-  const rows = users.map((user, row) => {
-    const target = present(table, row, 'target', targets[row])
-    const shown = candidates ? ids(candidates[row]) : negatives ? [target, ...ids(negatives[row])] : null
-    return {
-      user: present(table, row, 'user', user),
-      history: ids(histories[row]),
-      target,
+async function readLists(table: Table, kind: keyof typeof listStems, intake: Intake): Promise<void> {
+  const [user, history, target] = [
+    requiredColumn(table, ...columnNames.user),
+    requiredColumn(table, 'history'),
+    requiredColumn(table, 'target'),
+  ]
+  const [candidates, negatives] = [table.find('candidates'), table.find('negatives')]
+  intake.openLists(kind, negatives !== null && candidates === null)
+  await table.each((cells, line) => {
+    const by = (cells[user] as string).trim()
+    const chosen = (cells[target] as string).trim()
+    if (by === '') throw malformedCell(table.path, line, 'an empty user', 'a user', '')
+    const shown =
+      candidates !== null
+        ? ids(cells[candidates] as string)
+        : negatives !== null
+          ? [chosen, ...ids(cells[negatives] as string)]
+          : null
+    intake.list(kind, {
+      user: by,
+      history: ids(cells[history] as string),
+      target: chosen,
       candidates: shown,
-      line: table.line(row),
-    }
+      line,
+    })
   })
-  return { path, rows, ...(negatives && !candidates && { targetApart: true }) }
 }

@@ -65,16 +65,3 @@ function shrink({ users, items, userIds, itemIds }: Rows, kept: Uint8Array, leas
       }
   }
 }
-
-/** Ids in the order in which they first come. */
-export class Numbering {
-  readonly ids: string[] = []
-  private readonly numbers = new Map<string, number>()
-
-  of(id: string): number {
-    const known = this.numbers.get(id)
-    if (known !== undefined) return known
-    this.numbers.set(id, this.ids.length)
-    return this.ids.push(id) - 1
-  }
-}

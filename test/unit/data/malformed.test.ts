@@ -61,16 +61,16 @@ describe('files that are not there', () => {
 describe('files that are something else', () => {
   it('a Git LFS pointer', async () => {
     await put('ratings.csv', 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n')
-    await expectRefusal('RR_DATA_MALFORMED', /ratings\.csv:1: .*LFS pointer/)
+    await expectRefusal('RR_DATA_LFS_POINTER', /ratings\.csv:1: .*LFS pointer/)
   })
   it('a web page', async () => {
     await put('items.csv', '\n<!DOCTYPE html>\n<html>404</html>')
-    await expectRefusal('RR_DATA_MALFORMED', /items\.csv:1: .*web page/)
+    await expectRefusal('RR_DATA_WEB_PAGE', /items\.csv:1: .*web page/)
   })
   it('a web page named .gz', async () => {
     await rm(join(directory, 'items.csv'))
     await put('items.csv.gz', '<html>404</html>')
-    await expectRefusal('RR_DATA_MALFORMED', /items\.csv\.gz:1: .*web page/)
+    await expectRefusal('RR_DATA_WEB_PAGE', /items\.csv\.gz:1: .*web page/)
   })
   it('a gzip file cut short, also where the rows before the cut are whole', async () => {
     const text = await readFile(join(directory, 'ratings.csv'))
@@ -78,7 +78,7 @@ describe('files that are something else', () => {
     const packed = gzipSync(text)
     for (const keep of [packed.length - 4, Math.floor(packed.length / 2)]) {
       await put('ratings.csv.gz', packed.subarray(0, keep))
-      await expectRefusal('RR_DATA_MALFORMED', /ratings\.csv\.gz:\d+: this gzip file is cut short/)
+      await expectRefusal('RR_DATA_TRUNCATED', /ratings\.csv\.gz: this gzip file is cut short/)
     }
   })
   it('a gzip file with a changed byte', async () => {
@@ -93,11 +93,11 @@ describe('files that are something else', () => {
       'items.csv',
       Buffer.concat([Buffer.from('item,title\ni1,Plain\ni2,'), Buffer.from([0x4c, 0xe9, 0x6f, 0x6e, 0x0a])]),
     )
-    await expectRefusal('RR_DATA_MALFORMED', /items\.csv:3: this line is not UTF-8/)
+    await expectRefusal('RR_DATA_ENCODING', /items\.csv:3: this line is not UTF-8/)
   })
   it('a binary file', async () => {
-    await put('ratings.csv', Buffer.from('PAR1\0\0\0'))
-    await expectRefusal('RR_DATA_MALFORMED', /binary/)
+    await put('ratings.csv', Buffer.from('ABC\0\0\0'))
+    await expectRefusal('RR_DATA_BINARY', /binary/)
   })
   it('an empty file and a file with a header only', async () => {
     await put('ratings.csv', '')
@@ -115,7 +115,7 @@ describe('rows', () => {
 
   it('cut in the middle', async () => {
     await rows((lines) => [...lines.slice(0, 9), 'u1,i'])
-    await expectRefusal('RR_DATA_MALFORMED', /ratings\.csv:10: a row with another number of columns/)
+    await expectRefusal('RR_DATA_TRUNCATED', /ratings\.csv:10: the file ends in the middle of a row/)
   })
   it('with a time that is none', async () => {
     await rows((lines) => lines.with(4, 'u1,i1,3,yesterday'))
@@ -140,7 +140,7 @@ describe('rows', () => {
   it('of JSON that is cut', async () => {
     await rm(join(directory, 'ratings.csv'))
     await put('ratings.jsonl', '{"user":"u1","item":"i1"}\n\n{"user":"u1","it')
-    await expectRefusal('RR_DATA_MALFORMED', /ratings\.jsonl:3: not a JSON object/)
+    await expectRefusal('RR_DATA_TRUNCATED', /ratings\.jsonl:3: the file ends in the middle of a row/)
   })
 })
 
@@ -170,12 +170,12 @@ describe('damaged samples', () => {
     const folder = samples as string
     if (!existsSync(folder)) throw new Error(`REASONREC_DATA holds no ${folder}`)
     const cases: readonly [string, string, string, RegExp][] = [
-      ['lfs_pointer.csv', 'ratings.csv', 'RR_DATA_MALFORMED', /LFS/],
-      ['page_instead_of_data.dat', 'ratings.csv', 'RR_DATA_MALFORMED', /web page/],
+      ['lfs_pointer.csv', 'ratings.csv', 'RR_DATA_LFS_POINTER', /LFS/],
+      ['page_instead_of_data.dat', 'ratings.csv', 'RR_DATA_WEB_PAGE', /web page/],
       ['empty.csv', 'ratings.csv', 'RR_DATA_EMPTY', /empty/],
-      ['truncated.csv', 'ratings.csv', 'RR_DATA_MALFORMED', /ratings\.csv:51: a row/],
-      ['truncated.csv.gz', 'ratings.csv.gz', 'RR_DATA_MALFORMED', /cut short/],
-      ['latin1_titles.csv', 'items.csv', 'RR_DATA_MALFORMED', /items\.csv:2: .*UTF-8/],
+      ['truncated.csv', 'ratings.csv', 'RR_DATA_TRUNCATED', /ratings\.csv:51: the file ends/],
+      ['truncated.csv.gz', 'ratings.csv.gz', 'RR_DATA_TRUNCATED', /cut short/],
+      ['latin1_titles.csv', 'items.csv', 'RR_DATA_ENCODING', /items\.csv:2: .*UTF-8/],
     ]
     for (const [file, name, code, message] of cases) {
       directory = join(root, `set-${made++}`)

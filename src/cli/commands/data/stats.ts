@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { readRaw } from '../../../data/importers/read.js'
+import { readAll } from '../../../data/importers/read.js'
 import { type DataStats, dataStats, type Spread } from '../../../data/stats.js'
 import { terminalLine } from '../../../report/terminal-text.js'
 import { type CommonArguments, commonOptions } from '../../options.js'
@@ -19,14 +19,15 @@ export const statsCommand: CommandModule<object, StatsArguments> = {
     commonOptions(parser).positional('path', {
       type: 'string',
       demandOption: true,
-      describe: 'Folder of a data set',
+      describe: 'File or folder in any known format',
     }),
   handler: async (args: ArgumentsCamelCase<StatsArguments>) => {
-    const raw = await readRaw(args.path, { core: null, maxUsers: null, seed: args.seed ?? 0 })
-    const stats = dataStats(raw)
-    if (args.json) return printJson({ schema: 1, path: resolve(args.path), ...stats })
-    for (const [label, text] of linesOf(stats))
-      process.stdout.write(`${label.padEnd(14)}${terminalLine(text)}\n`)
+    const sets: DataStats[] = []
+    for await (const raw of readAll(args.path)) sets.push(dataStats(raw))
+    if (args.json) return printJson({ schema: 1, path: resolve(args.path), sets })
+    for (const stats of sets)
+      for (const [label, text] of linesOf(stats))
+        process.stdout.write(`${label.padEnd(14)}${terminalLine(text)}\n`)
   },
 }
 
