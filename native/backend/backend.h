@@ -129,6 +129,17 @@ struct Kernels {
   void (*rmsnorm_backward)(const Context&, float* dx, float* dw, const float* dy, const float* x,
                            const float* w, const float* inv_rms, int64_t t, int64_t h,
                            bool accumulate);
+  // y = (x - mean) * inv_std * w + b, inv_std = 1 / sqrt(mean((x - mean)^2) + eps). mean, inv_std:
+  // (T), may be null.
+  void (*layernorm_forward)(const Context&, float* y, float* mean, float* inv_std, const float* x,
+                            const float* w, const float* b, int64_t t, int64_t h, float eps);
+  // dx (+= if accumulate), dw and db (+=, both or neither null), rows added in ascending order.
+  void (*layernorm_backward)(const Context&, float* dx, float* dw, float* db, const float* dy,
+                             const float* x, const float* w, const float* mean,
+                             const float* inv_std, int64_t t, int64_t h, bool accumulate);
+  // y = max(x, 0); dx = dy where y > 0, else 0. In place allowed.
+  void (*relu_forward)(const Context&, float* y, const float* x, int64_t n);
+  void (*relu_backward)(const Context&, float* dx, const float* dy, const float* y, int64_t n);
   // Rotates pairs (j, j + d/2) of x (T, heads, d) in place by the angle of positions[t]; inverse
   // turns back. cos, sin: (max_position, d / 2).
   void (*rope)(const Context&, float* x, const int32_t* positions, const float* cos,

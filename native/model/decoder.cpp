@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "model/decoder_layer.h"
+#include "ops/attention_blocks.h"
 
 namespace reasonrec {
 
@@ -17,11 +18,15 @@ int32_t Batch::append(const int32_t* tokens, int64_t count, int32_t parent, int3
   return int32_t(segments.size()) - 1;
 }
 
+static AttentionShape attention_shape(const ModelConfig& c) {
+  return {c.heads, c.kv_heads, c.head_dim, 0};  // only the sizes are asked for
+}
+
 int64_t kv_floats_k(const ModelConfig& c, int, int64_t capacity) {
-  return c.kv_heads * capacity * c.head_dim;
+  return key_floats(attention_shape(c), capacity);
 }
 int64_t kv_floats_v(const ModelConfig& c, int panel, int64_t capacity) {
-  return c.kv_heads * ((c.head_dim + panel - 1) / panel) * panel * capacity;
+  return value_floats(attention_shape(c), panel, capacity);
 }
 
 namespace {
@@ -56,30 +61,9 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
           "use the base model named in the adapter's configuration");
 }
 
-// One layer's worth of keys and values, lent to every layer in turn. Zeroed: the places after a
-// segment's last key are multiplied (by zero), so they must hold finite numbers.
+// One layer's worth of keys and values, lent to every layer in turn.
 KvBlocks lend_kv(const Context& context, const ModelConfig& c, const Batch& batch) {
-  const int panel = context.kernels->panel;
-  int64_t floats = 0;
-  for (const Segment& s : batch.segments) {
-    check(s.past == 0, "RR_SHAPE_MISMATCH", "keys that a training segment already holds", "0",
-          std::to_string(s.past));
-    const int64_t capacity = (s.rows + panel - 1) / panel * panel;
-    floats += kv_floats_k(c, panel, capacity) + kv_floats_v(c, panel, capacity);
-  }
-  float* next = context.scratch->floats("decoder.kv", floats);
-  std::fill_n(next, floats, 0.0f);
-  KvBlocks out;
-  out.layers.resize(1);
-  for (const Segment& s : batch.segments) {
-    KvBlock block;
-    block.capacity = (s.rows + panel - 1) / panel * panel;
-    block.k = next;
-    block.v = block.k + kv_floats_k(c, panel, block.capacity);
-    next = block.v + kv_floats_v(c, panel, block.capacity);
-    out.layers[0].push_back(block);
-  }
-  return out;
+  return {{lend_blocks(context, "decoder.kv", attention_shape(c), batch.segments)}};
 }
 
 }  // namespace

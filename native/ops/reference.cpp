@@ -8,6 +8,8 @@
 #include "ops/attention.h"
 #include "ops/embedding.h"
 #include "ops/head_loss.h"
+#include "ops/layernorm.h"
+#include "ops/relu.h"
 #include "ops/rmsnorm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
@@ -21,6 +23,22 @@ void rmsnorm(double* y, const double* x, const double* w, int64_t t, int64_t h, 
     const double r = 1 / std::sqrt(sum / double(h) + eps);
     for (int64_t j = 0; j < h; ++j) y[row * h + j] = x[row * h + j] * r * w[j];
   }
+}
+
+void layernorm(double* y, const double* x, const double* w, const double* b, int64_t t, int64_t h,
+               double eps) {
+  for (int64_t row = 0; row < t; ++row) {
+    const double* in = x + row * h;
+    double mean = 0, squares = 0;
+    for (int64_t j = 0; j < h; ++j) mean += in[j] / double(h);
+    for (int64_t j = 0; j < h; ++j) squares += (in[j] - mean) * (in[j] - mean);
+    const double r = 1 / std::sqrt(squares / double(h) + eps);
+    for (int64_t j = 0; j < h; ++j) y[row * h + j] = (in[j] - mean) * r * w[j] + b[j];
+  }
+}
+
+void relu(double* y, const double* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : 0;
 }
 
 void rope(double* x, const int32_t* positions, const double* cos, const double* sin, int64_t t,

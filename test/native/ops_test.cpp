@@ -6,8 +6,11 @@
 // Central differences in fp64 with step 1e-5 are good to about 1e-9, far below that.
 #include "harness.h"
 #include "ops/embedding.h"
+#include "ops/layernorm.h"
+#include "ops/relu.h"
 #include "ops/rmsnorm.h"
 #include "ops/rope.h"
+#include "ops/sampled_head.h"
 #include "ops/swiglu.h"
 
 namespace reasonrec::test {
@@ -98,6 +101,143 @@ RR_TEST("rmsnorm: rows do not depend on the batch; dw adds rows one by one") {
     expect_same_bits(dx_one.data(), dx.data(), t * h, "dx");
     expect_same_bits(dw_one.data(), dw.data(), h, "dw of 301 x 1 and 1 x 301");
   }
+}
+
+RR_TEST("layernorm: forward and gradients") {
+  Random random(31);
+  for (const Kernels* kernels : cpu_kernels())
+    for (const int64_t h : widths(*kernels))
+      for (const int64_t t : {1, 3, 17}) {
+        if (h == 1) continue;  // a row of one is its own mean: x - m is 0 and 1 / std is 1 / eps
+        TestContext ctx(*kernels);
+        const float eps = 1e-5f;
+        const auto x = random.normals(t * h), w = random.normals(h), b = random.normals(h),
+                   up = random.normals(t * h);
+        auto y = nans(t * h), mean = nans(t), inv = nans(t), dx = nans(t * h);
+        std::vector<double> x64 = to_double(x), w64 = to_double(w), b64 = to_double(b),
+                            y64(size_t(t * h)), up64 = to_double(up);
+        const auto run = [&] {
+          reference::layernorm(y64.data(), x64.data(), w64.data(), b64.data(), t, h, eps);
+        };
+        run();
+        layernorm_forward(ctx, y.data(), mean.data(), inv.data(), x.data(), w.data(), b.data(), t,
+                          h, eps);
+        // x - m loses digits where a row's values are close: 1 / std says how many.
+        double largest = 1;
+        for (const float r : inv) largest = std::max(largest, double(r));
+        expect_close(y.data(), y64.data(), t * h, kAbsolute * largest, kRelative, "y");
+        if (h > 20 || t > 3) continue;  // differences are quadratic in the size
+        const auto want_x = differences(run, x64, up64, y64),
+                   want_w = differences(run, w64, up64, y64),
+                   want_b = differences(run, b64, up64, y64);
+        std::vector<float> dw(size_t(h), 0.5f), db(size_t(h), 0.25f);
+        layernorm_backward(ctx, dx.data(), dw.data(), db.data(), up.data(), x.data(), w.data(),
+                           mean.data(), inv.data(), t, h, false);
+        for (float& v : dw) v -= 0.5f;
+        for (float& v : db) v -= 0.25f;
+        expect_close(dx.data(), want_x.data(), t * h, 1e-5 * largest * largest, 1e-5, "dx");
+        expect_close(dw.data(), want_w.data(), h, 1e-5 * largest, 1e-5, "dw");
+        expect_close(db.data(), want_b.data(), h, 1e-5, 1e-5, "db");
+        std::vector<float> twice = dx;
+        layernorm_backward(ctx, twice.data(), nullptr, nullptr, up.data(), x.data(), w.data(),
+                           mean.data(), inv.data(), t, h, true);
+        for (int64_t i = 0; i < t * h; ++i) expect(twice[i] == dx[i] + dx[i], "accumulate adds");
+      }
+}
+
+RR_TEST("layernorm: rows do not depend on the batch; dw and db add rows one by one") {
+  Random random(32);
+  for (const Kernels* kernels : cpu_kernels()) {
+    TestContext ctx(*kernels, 3);
+    const int64_t t = 301, h = 131;
+    const auto x = random.normals(t * h), w = random.normals(h), b = random.normals(h),
+               up = random.normals(t * h);
+    auto y = nans(t * h), mean = nans(t), inv = nans(t), one = nans(h), dx = nans(t * h),
+         dx_one = nans(t * h);
+    std::vector<float> dw(size_t(h), 0.25f), dw_one = dw, db = dw, db_one = dw;
+    layernorm_forward(ctx, y.data(), mean.data(), inv.data(), x.data(), w.data(), b.data(), t, h,
+                      1e-6f);
+    layernorm_backward(ctx, dx.data(), dw.data(), db.data(), up.data(), x.data(), w.data(),
+                       mean.data(), inv.data(), t, h, false);
+    for (int64_t row = 0; row < t; ++row) {
+      const float* at = x.data() + row * h;
+      layernorm_forward(ctx, one.data(), nullptr, nullptr, at, w.data(), b.data(), 1, h, 1e-6f);
+      expect_same_bits(one.data(), y.data() + row * h, h, "row alone");
+      layernorm_backward(ctx, dx_one.data() + row * h, dw_one.data(), db_one.data(),
+                         up.data() + row * h, at, w.data(), mean.data() + row, inv.data() + row, 1,
+                         h, false);
+    }
+    expect_same_bits(dx_one.data(), dx.data(), t * h, "dx");
+    expect_same_bits(dw_one.data(), dw.data(), h, "dw of 301 x 1 and 1 x 301");
+    expect_same_bits(db_one.data(), db.data(), h, "db of 301 x 1 and 1 x 301");
+  }
+}
+
+RR_TEST("relu: against plain loops, gradients by differences, NaN stays") {
+  Random random(33);
+  for (const Kernels* kernels : cpu_kernels())
+    for (const int64_t n : {1, 15, 16, 17, 30011}) {
+      TestContext ctx(*kernels, 3);
+      auto x = random.normals(n);
+      const auto up = random.normals(n);
+      auto y = nans(n), dx = nans(n);
+      std::vector<double> x64 = to_double(x), y64(size_t(n), 0.0), up64 = to_double(up);
+      const auto run = [&] { reference::relu(y64.data(), x64.data(), n); };
+      run();
+      relu_forward(ctx, y.data(), x.data(), n);
+      relu_backward(ctx, dx.data(), up.data(), y.data(), n);
+      expect_close(y.data(), y64.data(), n, 1e-30, 1e-30, "values are copied");
+      if (n < 100) {
+        const auto want = differences(run, x64, up64, y64);
+        expect_close(dx.data(), want.data(), n, 1e-8, 1e-8, "dx");
+      }
+      for (int64_t i = 0; i < n; ++i) expect(dx[i] == (x[i] > 0 ? up[i] : 0), "dx");
+      x[0] = std::numeric_limits<float>::quiet_NaN();
+      relu_forward(ctx, x.data(), x.data(), n);
+      expect(std::isnan(x[0]), "NaN");
+    }
+}
+
+RR_TEST("sampled head: binary loss and gradients by differences, any thread count") {
+  Random random(34);
+  for (const Kernels* kernels : cpu_kernels())
+    for (const int64_t h : {3, 16, 37}) {
+      TestContext ctx(*kernels, 3), one(*kernels, 1);
+      const int64_t t = 130, columns = 4, v = 7;
+      const double positive_weight = 0.3, weight = 0.02;
+      const auto hidden = random.normals(t * h), table = random.normals(v * h);
+      std::vector<int32_t> ids;  // some twice in a row
+      for (int64_t i = 0; i < t * columns; ++i) ids.push_back(int32_t(random.integer(v)));
+      const SampledHead head{table.data(), ids.data(), t, columns, h};
+      const auto run = [&](const Context& context, std::vector<float>& dhidden,
+                           std::vector<float>& dtable) {
+        auto scores = nans(t * columns);
+        sampled_head_forward(context, scores.data(), hidden.data(), head);
+        const double loss = binary_loss(scores.data(), head, positive_weight, weight);
+        sampled_head_backward(context, dhidden.data(), dtable.data(), scores.data(), hidden.data(),
+                              head);
+        return loss;
+      };
+      auto dhidden = nans(t * h), other = nans(t * h);
+      std::vector<float> dtable(size_t(v * h), 0.0f), other_table = dtable;
+      const double loss = run(ctx, dhidden, dtable);
+      expect(loss == run(one, other, other_table), "loss on one thread");
+      expect_same_bits(other.data(), dhidden.data(), t * h, "dhidden on one thread");
+      expect_same_bits(other_table.data(), dtable.data(), v * h, "dtable on one thread");
+
+      std::vector<double> x64 = to_double(hidden), table64 = to_double(table);
+      const auto want = [&] {
+        return weight * reference::sampled_head_loss(x64.data(), table64.data(), ids.data(), t,
+                                                     columns, h, positive_weight);
+      };
+      // Scores are sums of up to 37 products of unit normals: 1e-6 each; 520 of them, weighted.
+      expect(std::fabs(loss - want()) <= 1e-6 * std::fabs(want()), "loss");
+      std::vector<double> dx(size_t(h * 3)), de(size_t(v * h));
+      for (size_t i = 0; i < dx.size(); ++i) dx[i] = central_difference(want, x64, i);
+      for (size_t i = 0; i < de.size(); ++i) de[i] = central_difference(want, table64, i);
+      expect_close(dhidden.data(), dx.data(), int64_t(dx.size()), 1e-6, 1e-5, "dhidden");
+      expect_close(dtable.data(), de.data(), int64_t(de.size()), 1e-5, 1e-5, "dtable");
+    }
 }
 
 RR_TEST("rope: against fp64; the inverse turns back") {

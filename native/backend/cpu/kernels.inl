@@ -4,6 +4,8 @@
 #include "backend/cpu/gemm.inl"
 #include "backend/cpu/rows.inl"
 #include "backend/cpu/rmsnorm.inl"
+#include "backend/cpu/layernorm.inl"
+#include "backend/cpu/relu.inl"
 #include "backend/cpu/rope.inl"
 #include "backend/cpu/swiglu.inl"
 #include "backend/cpu/embedding.inl"
@@ -22,6 +24,10 @@ static Kernels kernel_table(const char* name) {
   table.gemm = gemm;
   table.rmsnorm_forward = rmsnorm_forward;
   table.rmsnorm_backward = rmsnorm_backward;
+  table.layernorm_forward = layernorm_forward;
+  table.layernorm_backward = layernorm_backward;
+  table.relu_forward = relu_forward;
+  table.relu_backward = relu_backward;
   table.rope = rope;
   table.swiglu_forward = swiglu_forward;
   table.swiglu_backward = swiglu_backward;
