@@ -7,7 +7,6 @@
 #include "binding/convert.h"
 #include "rl/advantage.h"
 #include "rl/token_selection.h"
-#include "train/checkpoint.h"
 
 namespace reasonrec::binding {
 namespace {
@@ -57,6 +56,10 @@ PolicyGroup policy_group(const Napi::Value& value) {
 }
 
 }  // namespace
+
+TrainingState TrainerHandle::state() const {
+  return {trainer->layout(), trainer->optimiser(), adapter ? nullptr : trainer->values()};
+}
 
 void TrainerHandle::freshen(const Context& context) {
   model->freshen(context);
@@ -241,7 +244,7 @@ Napi::Value TrainerWrap::save_state(const Napi::CallbackInfo& info) {
     task.reads = {handle_->use, handle_->trained()};
     task.work = [trainer = handle_, file = text(info[0], "file")](const Context&,
                                                                   const reasonrec::Job&) {
-      save_trainer_state(*trainer->trainer, trainer->adapter == nullptr, file);
+      save_training_state(trainer->state(), file);
     };
     return worker(info.Env()).run(info.Env(), info.Env().Undefined(), std::move(task));
   });
@@ -254,7 +257,7 @@ Napi::Value TrainerWrap::load_state(const Napi::CallbackInfo& info) {
     task.work = [trainer = handle_, file = text(info[0], "file")](const Context& context,
                                                                   const reasonrec::Job&) {
       const bool full = trainer->adapter == nullptr;
-      load_trainer_state(*trainer->trainer, full, file);
+      load_training_state(trainer->state(), file);
       if (full) trainer->model->model->refresh(context);
       trainer->steps = trainer->trainer->optimiser().steps();
     };

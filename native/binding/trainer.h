@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "binding/model.h"
+#include "train/checkpoint.h"
 #include "train/trainer.h"
 
 namespace reasonrec::binding {
@@ -17,6 +18,7 @@ struct TrainerHandle {
   std::shared_ptr<Use> use = std::make_shared<Use>();
   std::atomic<int64_t> steps{0};
   const std::shared_ptr<Use>& trained() const { return adapter ? adapter->use : model->use; }
+  TrainingState state() const;  // what a checkpoint holds
   void freshen(const Context&);
 };
 

@@ -16,10 +16,10 @@ struct Part {
   float* values;  // flat, in the order of the layout
 };
 
-std::vector<Part> parts(Trainer& trainer, bool with_weights) {
-  std::vector<Part> out{{"exp_avg.", trainer.optimiser().first.data()},
-                        {"exp_avg_sq.", trainer.optimiser().second.data()}};
-  if (with_weights) out.push_back({"weight.", trainer.values()});
+std::vector<Part> parts(const TrainingState& state) {
+  std::vector<Part> out{{"exp_avg.", state.optimiser.first.data()},
+                        {"exp_avg_sq.", state.optimiser.second.data()}};
+  if (state.weights) out.push_back({"weight.", state.weights});
   return out;
 }
 
@@ -43,21 +43,21 @@ int64_t saved_steps(const SafetensorsFile& saved, const std::string& file) {
 
 }  // namespace
 
-void save_trainer_state(Trainer& trainer, bool with_weights, const std::string& file) {
+void save_training_state(const TrainingState& state, const std::string& file) {
   std::vector<TensorToWrite> tensors;
-  for (const Part& part : parts(trainer, with_weights))
-    for (const Parameter& p : trainer.layout().entries)
+  for (const Part& part : parts(state))
+    for (const Parameter& p : state.layout.entries)
       tensors.push_back({part.prefix + p.name, {p.rows, p.cols}, part.values + p.offset});
   const std::map<std::string, std::string> metadata{
-      {"steps", std::to_string(trainer.optimiser().steps())}};
+      {"steps", std::to_string(state.optimiser.steps())}};
   write_safetensors(file, tensors, metadata);
 }
 
-void load_trainer_state(Trainer& trainer, bool with_weights, const std::string& file) {
+void load_training_state(const TrainingState& state, const std::string& file) {
   const SafetensorsFile saved(file);
   const int64_t steps = saved_steps(saved, file);
-  const std::vector<Part> targets = parts(trainer, with_weights);
-  const size_t expected = targets.size() * trainer.layout().entries.size();
+  const std::vector<Part> targets = parts(state);
+  const size_t expected = targets.size() * state.layout.entries.size();
   if (saved.tensors().size() != expected)
     refuse_state(file, std::to_string(expected) + " tensors",
                  std::to_string(saved.tensors().size()));
@@ -65,7 +65,7 @@ void load_trainer_state(Trainer& trainer, bool with_weights, const std::string& 
   // First look at everything, then change: a wrong file leaves the trainer as it was.
   for (const bool writing : {false, true})
     for (const Part& part : targets)
-      for (const Parameter& p : trainer.layout().entries) {
+      for (const Parameter& p : state.layout.entries) {
         const auto found = saved.tensors().find(part.prefix + p.name);
         if (found == saved.tensors().end())
           refuse_state(file, part.prefix + p.name, "no such tensor");
@@ -78,7 +78,7 @@ void load_trainer_state(Trainer& trainer, bool with_weights, const std::string& 
                        "another shape or dtype");
         if (writing) tensor.to_float(part.values + p.offset);
       }
-  trainer.optimiser().restore(steps);
+  state.optimiser.restore(steps);
 }
 
 }  // namespace reasonrec
