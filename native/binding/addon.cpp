@@ -5,6 +5,7 @@
 #include "binding/decoder.h"
 #include "binding/graph.h"
 #include "binding/model.h"
+#include "binding/sasrec.h"
 #include "binding/trainer.h"
 
 namespace reasonrec::binding {
@@ -41,6 +42,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   addon->trie = Napi::Persistent(TrieWrap::define(env));
   addon->trainer = Napi::Persistent(TrainerWrap::define(env));
   addon->graph = Napi::Persistent(GraphWrap::define(env));
+  addon->sasrec = Napi::Persistent(SasrecWrap::define(env));
 
   const auto add = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, call, name));
@@ -70,6 +72,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("sampleChainsNow", sample_chains_now);
   add("chainCandidates", chain_candidates_of);
   add("inspectGguf", inspect_gguf);
+  add("createSasrec", create_sasrec);
   return exports;
 }
 

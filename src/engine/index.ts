@@ -62,6 +62,7 @@ export {
   type TokenSelection,
   tokenAdvantages,
 } from './policy-trainer.js'
+export { type ItemLists, Sasrec, type SasrecShape, type SasrecStep } from './sasrec.js'
 export {
   type AdapterTrainerOptions,
   type OptimiserStep,

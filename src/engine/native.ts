@@ -449,6 +449,65 @@ export interface NativeChains {
   readonly outcomes: Int32Array
 }
 
+/** Lists of item numbers one after another; offsets has one entry more than there are lists. */
+export interface NativeSequences {
+  readonly items: Int32Array
+  readonly offsets: Int32Array
+}
+
+/** native/sasrec/sasrec_model.h */
+export interface NativeSasrecShape {
+  /** Size of the catalogue. */
+  readonly items: number
+  /** Longest sequence that is read. */
+  readonly positions: number
+  readonly width: number
+  readonly blocks: number
+  readonly heads: number
+  readonly normEpsilon: number
+}
+
+/** native/sasrec/sasrec_trainer.h */
+export interface NativeSasrecStep {
+  /** The loss is a sum over predictions divided by this, of the whole step. */
+  readonly normaliser: number
+  readonly dropout: number
+  /** Of dropout masks and negatives: another one each step. */
+  readonly seed: bigint
+  /** Per prediction, drawn uniformly; 0: softmax over the whole catalogue. */
+  readonly negatives: number
+  /** Weight of the positive's term where negatives are drawn. */
+  readonly positiveWeight: number
+  /** Draws no items of the sequence itself. */
+  readonly spareSequence: boolean
+  /** Rows of a micro-batch; changes memory, not bits. */
+  readonly rowBudget: number
+}
+
+export interface NativeSasrec {
+  accumulate(
+    sequences: NativeSequences,
+    step: NativeSasrecStep,
+    control: Control,
+  ): Promise<{ readonly loss: number; readonly rows: number }>
+  /** Gradient norm before clipping; not finite: nothing was changed. */
+  apply(step: NativeOptimiserStep): Promise<number>
+  dropGradients(): void
+  /** candidates without lists: the whole catalogue. Flat. */
+  scores(
+    histories: NativeSequences,
+    candidates: NativeSequences,
+    options: { readonly rowBudget: number },
+    control: Control,
+  ): Promise<Float32Array>
+  layout(): NativeParameter[]
+  values(): Float32Array
+  setValues(values: Float32Array): void
+  gradients(): Float32Array
+  saveState(file: string): Promise<void>
+  loadState(file: string): Promise<void>
+}
+
 export interface NativeAddon {
   info(): {
     readonly version: string
@@ -530,6 +589,7 @@ export interface NativeAddon {
    * top-p, min-p, softmax (native/decode/sampler.h). logits, result: (vocab); filtered-out tokens 0.
    */
   samplingDistribution(logits: Float32Array, context: Int32Array, sampling: NativeSampling): Float64Array
+  createSasrec(shape: NativeSasrecShape, seed: bigint): Promise<NativeSasrec>
   /** Uniforms in (0, 1) of Philox4x32-10 for indices [first, first + count). */
   philox(seed: bigint, stream: bigint, first: bigint, count: number): Float64Array
   /** Tensor names, dtypes and shapes of a safetensors file. */

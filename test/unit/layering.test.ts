@@ -17,7 +17,7 @@ const nativeRanks = [
   ['backend'],
   ['ops'],
   ['model'],
-  ['decode', 'train', 'rl'],
+  ['decode', 'train', 'rl', 'sasrec'],
   ['binding'],
 ]
 
