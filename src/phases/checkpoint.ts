@@ -11,11 +11,15 @@ import { ReasonrecError } from '../engine/errors.js'
 import { freeSpaceText, fsyncPath, refusalText, sha256File, writeDurably } from './files.js'
 import type { Offsets } from './run-directory.js'
 
-/** state.json of a checkpoint: everything that is not a tensor. Random numbers need no state: they are keyed. */
-export interface CheckpointState {
-  readonly phase: string
-  /** Finished updates; the run continues with this step. */
+/** What every state.json says; the rest is its owner's. */
+export interface Stepped {
+  /** Finished updates; the work continues with this step. */
   readonly step: number
+}
+
+/** state.json of a training phase's checkpoint: everything that is not a tensor. Random numbers need no state: they are keyed. */
+export interface CheckpointState extends Stepped {
+  readonly phase: string
   readonly config_hash: string
   readonly offsets: Offsets
   readonly skipped: number
@@ -26,16 +30,16 @@ interface Manifest {
   readonly files: Readonly<Record<string, { readonly size: number; readonly sha256: string }>>
 }
 
-export interface Checkpoint {
+export interface Checkpoint<State extends Stepped = CheckpointState> {
   readonly path: string
-  readonly state: CheckpointState
+  readonly state: State
 }
 
 const kept = 2
 const manifestName = 'MANIFEST.json'
 const stateName = 'state.json'
 
-export class CheckpointStore {
+export class CheckpointStore<State extends Stepped = CheckpointState> {
   readonly directory: string
   private failures = 0
 
@@ -54,7 +58,7 @@ export class CheckpointStore {
    * `writeTensors` puts its files into the folder it is given. A failed save leaves the previous
    * checkpoint and lets training go on (the answer is false); the third in a row is an error.
    */
-  async save(state: CheckpointState, writeTensors: (folder: string) => Promise<void>): Promise<boolean> {
+  async save(state: State, writeTensors: (folder: string) => Promise<void>): Promise<boolean> {
     const temporary = join(this.directory, `.tmp-${state.step}-${process.pid}`)
     try {
       mkdirSync(temporary)
@@ -87,12 +91,12 @@ export class CheckpointStore {
   }
 
   /** The newest checkpoint that verifies, or null. */
-  latest(): Checkpoint | null {
+  latest(): Checkpoint<State> | null {
     for (const name of this.names().reverse()) {
       const path = join(this.directory, name)
       const problem = verify(path)
       if (problem === null)
-        return { path, state: JSON.parse(readFileSync(join(path, stateName), 'utf8')) as CheckpointState }
+        return { path, state: JSON.parse(readFileSync(join(path, stateName), 'utf8')) as State }
       const aside = join(this.directory, `quarantine-${name}-${process.pid}`)
       renameSync(path, aside)
       this.warn(`checkpoint ${name} is damaged (${problem}); moved to ${aside}, the one before it is used`)
