@@ -6,6 +6,7 @@ import { hideBin } from 'yargs/helpers'
 import { exitStatus, ReasonrecError } from '../engine/errors.js'
 import { isWriteProblem, writeFailure } from '../phases/files.js'
 import { ablateCommand } from './commands/ablate.js'
+import { baselineCommand } from './commands/baseline.js'
 import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { compareCommand } from './commands/compare.js'
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
     .command(recommendCommand)
     .command(reportCommand)
     .command(resumeCommand)
+    .command(baselineCommand)
     .command(chainsCommand)
     .command(ablateCommand)
     .command(compareCommand)

@@ -59,10 +59,15 @@ export async function runWith(
 }
 
 function stopped(signal: AbortSignal, context: PhaseContext | null): Stopped {
+  return stoppedBy(
+    signal,
+    context ? `saved; resume with: reasonrec resume ${context.run.path}` : 'nothing was written yet',
+  )
+}
+
+/** `what` there is to do now. */
+export function stoppedBy(signal: AbortSignal, what: string): Stopped {
   const reason = signal.reason instanceof Interrupted ? signal.reason : new Interrupted('SIGINT')
-  const what = context
-    ? `saved; resume with: reasonrec resume ${context.run.path}`
-    : 'nothing was written yet'
   return new Stopped(`interrupted by ${reason.signal}; ${what}`, reason.exitStatus)
 }
 

@@ -10,6 +10,7 @@ export type RowId =
   | 'ease'
   | 'onnx'
   | 'imported'
+  | 'sasrec'
   | 'base'
   | 'imitated'
   | 'internalized'

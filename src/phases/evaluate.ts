@@ -17,6 +17,7 @@ import { outcomesOf, type PredictionLine, readPredictions } from './prediction-l
 import { type ModelMode, type Prediction, predict, ranking, scoreBehind } from './predictions.js'
 import { titlesOf } from './responses.js'
 import type { SampleLine, ValidationMetrics } from './run-record.js'
+import { prepareSasrec } from './sasrec-baseline.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
 import { nextInRing } from './streams.js'
 
@@ -42,6 +43,8 @@ export async function evaluate(context: PhaseContext): Promise<void> {
   const chunks = Math.ceil(instances.length / config.eval.chunk)
   const { next } = run.begin('evaluate')
   try {
+    if (config.baselines.sasrec.enabled)
+      await prepareSasrec({ ...context, folder: run.file('baselines') }, instances)
     const tasks = await evaluationTasks(context, instances)
     progress.start('evaluate', tasks.length * instances.length, 'tests')
     progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)

@@ -8,7 +8,7 @@ import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
 import { popularityBaseline } from '../eval/baselines/popularity.js'
 import { randomBaseline } from '../eval/baselines/random.js'
 import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
-import { evaluateRanking, resultRow } from '../eval/protocol.js'
+import { evaluateRanking, resultRow, type Scores } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
 import { type Outcome, pairedDifferences } from '../eval/significance.js'
 import { citations } from '../rewards/citations.js'
@@ -17,6 +17,7 @@ import { testInstances } from './instances.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { ranking } from './predictions.js'
 import type { PairedDifference } from './run-record.js'
+import { sasrecScores } from './sasrec-baseline.js'
 
 export interface EvaluationResult {
   readonly table: readonly ResultRow[]
@@ -64,16 +65,18 @@ function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRo
 function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
   const { dataset, config, method } = context
   const baselines: Baseline[] = [randomBaseline(), popularityBaseline(dataset), itemKnnBaseline(dataset)]
-  const scorers = [
-    ...baselines.map(({ id, score }) => ({ id: id as ResultRow['id'], score })),
-    ...(dataset.oracle ? [{ id: 'oracle', score: dataset.oracle } as const] : []),
+  const sasrec = sasrecScores(context.run.file('baselines'), instances)
+  const { oracle } = dataset
+  const rows: { id: ResultRow['id']; scores: Scores }[] = [
+    ...baselines.map(({ id, score }) => ({
+      id: id as ResultRow['id'],
+      scores: instances.map((instance) => score(instance)),
+    })),
+    ...(sasrec ? [{ id: 'sasrec', scores: sasrec } as const] : []),
+    ...(oracle ? [{ id: 'oracle', scores: instances.map((instance) => oracle(instance)) } as const] : []),
   ]
-  return scorers.map(({ id, score }) =>
-    evaluateRanking(
-      instances,
-      { scores: instances.map((instance) => score(instance)) },
-      { id, mode: 'none', seed: config.seed, metrics: method.metrics },
-    ),
+  return rows.map(({ id, scores }) =>
+    evaluateRanking(instances, { scores }, { id, mode: 'none', seed: config.seed, metrics: method.metrics }),
   )
 }
 

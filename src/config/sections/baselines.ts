@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { key, positive, share } from '../key.js'
+import { sasrec } from './sasrec.js'
 
 export const baselines = z
   .strictObject({
@@ -35,5 +36,6 @@ export const baselines = z
       'ease: weight of the L2 penalty; larger for sparser data. Choose it on validation.',
       { symbol: 'λ' },
     ),
+    sasrec,
   })
   .prefault({})
