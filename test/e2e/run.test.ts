@@ -28,7 +28,10 @@ let first: Finished
 beforeAll(async () => {
   model = await writeTinyModel(join(folder.path, 'model'))
   data = await writeTinyData(join(folder.path, 'data'))
-  settings = writeSettings(join(folder.path, 'settings.yaml'), quickSettings)
+  settings = writeSettings(join(folder.path, 'settings.yaml'), {
+    ...quickSettings,
+    baselines: { sasrec: { enabled: true, epochs: 2, width: 8 } },
+  })
   first = await cli([...runArguments({ preset: 're2-small-cpu', settings, model, data, out }), '--json'])
 })
 
@@ -83,10 +86,11 @@ describe('reasonrec run', () => {
     expect(Object.values(summary.seconds).every((seconds) => seconds > 0)).toBe(true)
     expect(summary.config_hash).toMatch(/^[0-9a-f]{64}$/)
     expect(summary.cpu_seconds).toBeGreaterThan(0)
-    expect(summary.table.slice(0, 6).map(({ id }) => id)).toEqual([
+    expect(summary.table.slice(0, 7).map(({ id }) => id)).toEqual([
       'random',
       'popularity',
       'item_knn',
+      'sasrec',
       'base',
       'imitated',
       'internalized',

@@ -41,9 +41,9 @@ export const sasrec = z
       'gbce: how much of the bias of sampling is removed, from none (0) to all (1).',
       { symbol: 't' },
     ),
-    epochs: key(count().default(60), 'Most passes over the training sequences.', { unit: 'epochs' }),
-    batch: key(count().default(64), 'Sequences per update.', { unit: 'sequences' }),
-    lr: key(positive().default(0.001), 'Learning rate of Adam, constant as in the paper.'),
+    epochs: key(count().default(30), 'Most passes over the training sequences.', { unit: 'epochs' }),
+    batch: key(count().default(16), 'Sequences per update; small data wants many updates. The paper has 128.', { unit: 'sequences' }),
+    lr: key(positive().default(0.002), 'Learning rate of Adam, constant; the paper has 0.001.'),
     weight_decay: key(
       z.number().min(0).default(0),
       'Decoupled weight decay of matrices and embeddings; the paper has none.',
@@ -57,7 +57,7 @@ export const sasrec = z
       { unit: 'instances' },
     ),
     patience: key(
-      count().default(5),
+      count().default(3),
       'Training ends after so many validations without a better NDCG@5; the best epoch is kept.',
       { unit: 'validations' },
     ),
