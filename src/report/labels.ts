@@ -58,6 +58,12 @@ export function rowLabel(id: string): string {
   return (rowLabels as Readonly<Record<string, string | undefined>>)[id] ?? id
 }
 
+/** A row among others of its id: with the scorer's name, and whether a catalogue is ranked without the chosen. */
+export function fullRowLabel({ id, name, masked }: Pick<ResultRow, 'id' | 'name' | 'masked'>): string {
+  const named = name === undefined ? rowLabel(id) : `${rowLabel(id)} ${name}`
+  return masked === true ? `${named}, chosen left out` : named
+}
+
 export function modeLabel(mode: string): string {
   return (modeLabels as Readonly<Record<string, string | undefined>>)[mode] ?? mode
 }

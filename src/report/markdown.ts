@@ -8,7 +8,7 @@ import type { DrawnChain } from '../methods/method.js'
 import type { SampleLine } from '../phases/run-record.js'
 import { walkOf } from './chain-text.js'
 import { withoutControls } from './html-text.js'
-import { modeLabel, rowLabel } from './labels.js'
+import { fullRowLabel, modeLabel, rowLabel } from './labels.js'
 import { count, interval, metric, percent } from './numbers.js'
 import type { Block, Cell, Section, Story } from './story-blocks.js'
 import { shownMetrics } from './table.js'
@@ -28,7 +28,7 @@ export function markdownTable(rows: readonly ResultRow[]): string {
   const metrics = shownMetrics(rows)
   const head = ['row', 'answers by', 'n', ...metrics.map(([, label]) => label), 'parsed']
   const cells = rows.map((row) => [
-    rowLabel(row.id),
+    fullRowLabel(row),
     modeLabel(row.mode),
     count(row.n),
     ...metrics.map(([key]) => ({

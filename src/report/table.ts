@@ -7,7 +7,7 @@ import Table from 'cli-table3'
 import pc from 'picocolors'
 import { type RankingMetric, type ResultRow, rankingMetrics } from '../eval/result-row.js'
 import type { PairedDifference } from '../phases/run-record.js'
-import { isCounted, modeLabel, rowLabel } from './labels.js'
+import { fullRowLabel, isCounted, modeLabel, rowLabel } from './labels.js'
 import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
 
@@ -51,7 +51,7 @@ export function renderTable(rows: readonly ResultRow[], options: TerminalOptions
     const shade = isCounted(row) ? color.dim : (text: string): string => text
     const best = row.hr1 === bestTrained(rows) && !isCounted(row) ? color.green : shade
     table.push([
-      best(terminalLine(rowLabel(row.id))),
+      best(terminalLine(fullRowLabel(row))),
       shade(terminalLine(modeLabel(row.mode))),
       shade(String(row.n)),
       best(metric(row.hr1)),
