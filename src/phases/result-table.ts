@@ -2,12 +2,10 @@
 
 import { words } from '../data/title.js'
 import type { Instance } from '../data/types.js'
-import type { Baseline } from '../eval/baselines/baseline.js'
 import { trainCounts } from '../eval/baselines/baseline.js'
-import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
-import { popularityBaseline } from '../eval/baselines/popularity.js'
-import { randomBaseline } from '../eval/baselines/random.js'
+import { countingBaselines } from '../eval/baselines/counting.js'
 import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
+import { type PositionBias, positionBias } from '../eval/position-bias.js'
 import { evaluateRanking, resultRow, type Scores } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
 import { type Outcome, pairedDifferences } from '../eval/significance.js'
@@ -23,6 +21,8 @@ export interface EvaluationResult {
   readonly table: readonly ResultRow[]
   readonly differences: readonly PairedDifference[]
   readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** Answers by place of the list, of rows that score it. */
+  readonly places: Readonly<Record<string, PositionBias>>
 }
 
 interface JudgedRow {
@@ -40,6 +40,16 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
     table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
     differences: differences(context, rows, main),
     quality: Object.fromEntries(main.map((row) => [row.id, quality(context, instances, row, rows)])),
+    places: Object.fromEntries(
+      main.flatMap(({ id, lines }) => {
+        const scores = new Map(lines.map((line) => [line.instance, line.scores]))
+        const bias = positionBias(
+          instances,
+          instances.map((instance) => scores.get(instance.id) ?? null),
+        )
+        return bias ? [[id, bias]] : []
+      }),
+    ),
   }
 }
 
@@ -64,12 +74,11 @@ function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRo
 
 function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
   const { dataset, config, method } = context
-  const baselines: Baseline[] = [randomBaseline(), popularityBaseline(dataset), itemKnnBaseline(dataset)]
   const sasrec = sasrecScores(context.run.file('baselines'), instances)
   const { oracle } = dataset
   const rows: { id: ResultRow['id']; scores: Scores }[] = [
-    ...baselines.map(({ id, score }) => ({
-      id: id as ResultRow['id'],
+    ...countingBaselines(dataset, config.baselines).map(({ id, score }) => ({
+      id,
       scores: instances.map((instance) => score(instance)),
     })),
     ...(sasrec ? [{ id: 'sasrec', scores: sasrec } as const] : []),

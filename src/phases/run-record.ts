@@ -3,6 +3,9 @@
  * One JSON object a line. Metric names are fixed here and nowhere else.
  */
 
+import type { Verdict } from '../eval/audit/audit.js'
+import type { Finding } from '../eval/audit/findings.js'
+import type { PositionBias } from '../eval/position-bias.js'
 import type { InferenceMode, RankingMetric, ResultRow, RowId } from '../eval/result-row.js'
 import type { DrawnChain } from '../methods/method.js'
 
@@ -154,5 +157,15 @@ export interface RunSummary {
   readonly environment: Readonly<Record<string, string>>
   /** Reasoning quality and popularity metrics per model row id. */
   readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
+  /** Leak audit of the data and of the prompts: what every result must be read with. Absent in older runs. */
+  readonly audit?: RunAudit
+  /** Answers by place of the list, per model row id of the main mode. Absent in older runs. */
+  readonly places?: Readonly<Record<string, PositionBias>>
   readonly truncated: readonly string[]
+}
+
+export interface RunAudit {
+  readonly verdict: Verdict
+  /** Worst first. */
+  readonly findings: readonly Finding[]
 }

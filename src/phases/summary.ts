@@ -5,6 +5,7 @@ import { basename, resolve } from 'node:path'
 import { engineInfo } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
 import { readJsonLines, writeDurably } from './files.js'
+import { runAudit } from './prompt-audit.js'
 import { evaluationResult } from './result-table.js'
 import type {
   CollectSummary,
@@ -60,6 +61,7 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
       vocab: base.vocab,
     },
     environment: environment(),
+    audit: runAudit(context),
     truncated: truncations(context),
   }
 }

@@ -18,6 +18,7 @@ import {
 } from './numbers.js'
 import type { RunFiles } from './run-files.js'
 import { chooseSamples } from './sample.js'
+import { auditSection } from './story-audit.js'
 import { type Block, figuresBlock, type Section, type Story } from './story-blocks.js'
 import {
   collectionSection,
@@ -41,6 +42,7 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
     sections: [
       whatWasRun(run),
       results(run, figures),
+      auditSection(run),
       collectionSection(run, figures),
       imitationSection(run, figures),
       internalizationSection(run, figures),

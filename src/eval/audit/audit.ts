@@ -54,6 +54,11 @@ export function auditOf(dataset: Dataset): Audit {
   return made
 }
 
+/** The level of the worst; notes alone are clean. `findings`: worst first. */
+export function verdictOf([worst]: readonly Finding[]): Verdict {
+  return worst && worst.level !== 'note' ? worst.level : 'clean'
+}
+
 function audited(dataset: Dataset): Audit {
   const codes = codesOf(dataset)
   const found = (['train', 'valid', 'test'] as const).flatMap(
@@ -93,9 +98,8 @@ function audited(dataset: Dataset): Audit {
     ...judged.flatMap((one) => one.findings),
     ...timeFindings(timeCounts(dataset)),
   ])
-  const worst = findings[0]?.level
   return {
-    verdict: worst === 'leak' || worst === 'warn' ? worst : 'clean',
+    verdict: verdictOf(findings),
     findings,
     probes: judged.flatMap(({ probes }) => probes),
     parts: found.map(({ part, source, lists }) => ({ part, source, lists: lists.length })),

@@ -41,16 +41,18 @@ export const auditCommand: CommandModule<object, AuditArguments> = {
 const four = (value: number): string => value.toFixed(4)
 
 function print(name: string, { verdict, parts, probes, findings }: Audit): void {
-  const line = (text: string): void => void process.stdout.write(`${terminalLine(text)}\n`)
+  const line = (text: string, indent = ''): void =>
+    void process.stdout.write(`${indent}${terminalLine(text)}\n`)
   const lists = parts.map(({ part, source, lists: count }) => `${part}: ${count} ${source} lists`)
   line(`${name}: ${verdict}; ${lists.join(', ') || 'no lists'}`)
   for (const { part, id, hr1, hr5, ndcg5, mrr, se, chance } of probes)
     line(
-      `  ${part.padEnd(5)} ${id.padEnd(21)} HR@1 ${four(hr1)} ± ${four(se)} (guessing ${four(chance)})  HR@5 ${four(hr5)}  NDCG@5 ${four(ndcg5)}  MRR ${four(mrr)}`,
+      `${part.padEnd(5)} ${id.padEnd(21)} HR@1 ${four(hr1)} ± ${four(se)} (guessing ${four(chance)})  HR@5 ${four(hr5)}  NDCG@5 ${four(ndcg5)}  MRR ${four(mrr)}`,
+      '  ',
     )
   for (const { level, part, what, here, mend } of findings) {
     line(`${level}${part ? `, ${part}` : ''}: ${what}`)
-    line(`  here: ${here}`)
-    line(`  mend: ${mend}`)
+    line(`here: ${here}`, '  ')
+    line(`mend: ${mend}`, '  ')
   }
 }
