@@ -1,5 +1,5 @@
 /**
- * Scores that another program gave to our tests: a table (csv, tsv, jsonl, each also .gz) with the columns
+ * Scores that another program gave to our tests: a table (csv, tsv, jsonl, each also .gz, or parquet) with the columns
  *
  *   instance or user, item, score        one row for each candidate of each test; higher is better
  *
@@ -8,7 +8,7 @@
  * asked for (lists of the best k): last ones tie among themselves.
  */
 
-import { malformedRow, readTable, requiredColumn, type Table } from '../../data/table.js'
+import { malformedCell, openTable, requiredColumn, type Table } from '../../data/table.js'
 import type { Dataset, Instance, Item } from '../../data/types.js'
 import { ReasonrecError } from '../../engine/errors.js'
 import type { Scorer } from '../ranked-rows.js'
@@ -24,8 +24,7 @@ export async function importedScores(
   tests: readonly Instance[],
   options: { readonly name: string; readonly missing: 'refuse' | 'last' },
 ): Promise<ImportedScores> {
-  const table = await readTable(path)
-  const known = scoresByTest(table, dataset, tests)
+  const known = await scoresByTest(await openTable(path), dataset, tests)
   let missing = 0
   const rows = new Map<string, (number | null)[] | null>()
   for (const { id, candidates } of tests) {
@@ -46,25 +45,27 @@ export async function importedScores(
   }
 }
 
-function scoresByTest(
+async function scoresByTest(
   table: Table,
   dataset: Dataset,
   tests: readonly Instance[],
-): Map<string, Map<number, number>> {
-  const names = table.column('instance', 'id')
-  const users = names ? null : requiredColumn(table, 'instance', 'user', 'user_id')
-  const items = requiredColumn(table, 'item', 'item_id')
-  const scores = requiredColumn(table, 'score')
-  const testOf = users ? testsByUser(tests, table.path) : new Map(tests.map(({ id }) => [id, id]))
+): Promise<Map<string, Map<number, number>>> {
+  const named = table.find('instance', 'id')
+  const testColumn = named ?? requiredColumn(table, 'instance', 'user', 'user_id')
+  const itemColumn = requiredColumn(table, 'item', 'item_id')
+  const scoreColumn = requiredColumn(table, 'score')
+  const testOf =
+    named === null ? testsByUser(tests, table.path) : new Map(tests.map(({ id }) => [id, id] as const))
   const indexOf = dataset.printed?.indexOf ?? new Map(dataset.items.map((item: Item, at) => [item.id, at]))
   const known = new Map<string, Map<number, number>>()
-  items.forEach((id, row) => {
-    const test = testOf.get(((names ?? users) as readonly string[])[row] as string)
-    const item = indexOf.get(id)
+  await table.each((cells, line) => {
+    const test = testOf.get(cells[testColumn] as string)
+    const item = indexOf.get(cells[itemColumn] as string)
     if (test === undefined || item === undefined) return
-    const score = Number((scores[row] as string).trim() || 'x')
+    const text = cells[scoreColumn] as string
+    const score = Number(text.trim() || 'x')
     if (!Number.isFinite(score))
-      throw malformedRow(table, row, 'a score that is no number', 'a finite number', `${scores[row]}`)
+      throw malformedCell(table.path, line, 'a score that is no number', 'a finite number', text)
     const own = known.get(test) ?? new Map<number, number>()
     known.set(test, own)
     // Ids with one title are one item here: its best score counts.
