@@ -12,6 +12,7 @@ import { Document, isMap, isScalar, LineCounter, type ParsedNode, parseDocument 
 import type { z } from 'zod'
 import { ReasonrecError } from '../engine/errors.js'
 import { rewardFileHash } from '../rewards/user-file.js'
+import { checkPolicyRules } from './policy-rules.js'
 import { type Config, configKeys, configSchema } from './schema.js'
 
 /** One layer: plain values, and where a path stands in its source. */
@@ -221,6 +222,7 @@ function suggestion(path: string): string {
 }
 
 function checkAcrossKeys(config: Config): void {
+  checkPolicyRules(config)
   if (config.collect.k_free + config.collect.k_hint === 0 && config.collect.regime === 'self') {
     throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.k_free and collect.k_hint are both 0', {
       remedy: 'sample at least once, or set collect.regime to builtin',

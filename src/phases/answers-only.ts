@@ -4,7 +4,9 @@
  *   answers_only_sft  as many updates of as many examples as Imitation had, on the true titles of the instances
  *                     that Collection asked (all of them, not only those with a kept trace)
  *   answers_only_rl   from there, as many policy steps as Internalization: P prompts, G titles each chosen among
- *                     the candidates, reward 1 for the true one; the true title taught where rl.allfail says so
+ *                     the candidates, reward 1 for the true one; the true title taught where rl.allfail says so.
+ *                     Estimator and loss are the run's (rl.adv, rl.loss), with the divergence in the loss; rl.arm and
+ *                     rl.allfail simpo have no counterpart here
  * Both are trained within the evaluation of a run and kept as adapters in its folder. A sitting that is
  * interrupted here trains the control again.
  */
@@ -16,9 +18,10 @@ import {
   advantages,
   aggregationWeights,
   createTrie,
+  type DecodeGroup,
   generate,
-  type PolicyCompletion,
   type PolicyGroup,
+  type Sample,
   Trainer,
 } from '../engine/index.js'
 import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
@@ -26,7 +29,8 @@ import { BatchPlan, directExample, imitationPlan } from './examples.js'
 import { askedInstances, trainingParts } from './instances.js'
 import { constantRate, cosineRate } from './learning-rate.js'
 import { taughtChoice } from './policy-batch.js'
-import { policyLoss } from './policy-update.js'
+import { policyLoss } from './policy-loss.js'
+import { type SampledCompletion, withTreatment } from './policy-selection.js'
 import { PromptSource } from './rollout-rounds.js'
 import { derivedSeed, streamId } from './streams.js'
 import { publishFolder } from './training.js'
@@ -92,6 +96,7 @@ async function internalizeAnswers(context: PhaseContext, reference: Adapter): Pr
   const adapter = await reference.clone()
   const trainer = await Trainer.forAdapter(base, { tokenBudget: config.model.token_budget, adapter })
   const prompts = new PromptSource(context, trainingParts(dataset, config).internalization)
+  const loss = policyLoss({ ...rl, kl: { ...rl.kl, where: 'loss' } })
   for (let step = 0; step < rl.steps; step++) {
     signal.throwIfAborted()
     const groups = await chosenTitles(context, adapter, prompts.of(step, 'prompts', rl.prompts), step)
@@ -100,7 +105,7 @@ async function internalizeAnswers(context: PhaseContext, reference: Adapter): Pr
       completions.map(({ mask }) => mask.reduce((sum, bit) => sum + bit, 0)),
     )
     const weights = aggregationWeights(rl.agg, Int32Array.from(lengths), rl.max_new)
-    await trainer.accumulatePolicy(groups, policyLoss(context), weights, {
+    await trainer.accumulatePolicy(groups, loss, weights, {
       temperature: rl.temperature,
       reference: { frozen: reference },
       signal,
@@ -140,32 +145,88 @@ async function chosenTitles(
   const trained = samples
     .flat()
     .reduce((sum, { kinds }) => sum + kinds.filter((kind) => kind === 2).length, 0)
-  return asked.flatMap(({ prompt, trie }, index) => {
+  const rewards = samples.map((own, index) => hitsOf(context, instances[index] as Instance, own))
+  const baselines =
+    rl.adv === 'remax' ? await greedyHits(context, adapter, instances, asked.map(alone)) : new Float64Array()
+  const mixed = rewards.map((own) => own.includes(0) && own.includes(1))
+  const shown = mixed.map((one) => one || !rl.dynamic_sampling)
+  const credit = creditOf(context, samples, rewards, baselines, shown)
+  const groups = asked.flatMap(({ prompt, trie }, index) => {
     const instance = instances[index] as Instance
-    const own = samples[index] ?? []
-    const rewards = Float64Array.from(own, ({ choice }) =>
-      choice === context.method.rightChoice(context.dataset, instance) ? 1 : 0,
-    )
-    const hits = rewards.reduce((sum, reward) => sum + reward, 0)
-    const advantage = advantages(rl.adv, rewards, Int32Array.of(own.length), { epsilon: rl.adv_epsilon })
-    const sampled = own.map(
-      ({ tokens, kinds, logprobs }, sample): PolicyCompletion => ({
+    const failed = !rewards[index]?.includes(1)
+    const sampled = (samples[index] ?? []).map(
+      ({ tokens, kinds, logprobs, entropies }, sample): SampledCompletion => ({
         ids: tokens,
         mask: Uint8Array.from(kinds, (kind) => (kind === 2 ? 1 : 0)),
         oldLogprobs: logprobs,
-        advantage: advantage[sample] ?? 0,
+        entropies,
+        advantage: credit[index]?.[sample] ?? 0,
         trieBegin: kinds.indexOf(2),
       }),
     )
-    const teaches = hits > 0 && hits < own.length
+    const taught = (): SampledCompletion => ({
+      ...taughtChoice(encoding.frame.directOpen, encoding.rightChoice(instance), rl.gt_weight / trained),
+      entropies: new Float32Array(),
+    })
     const completions = [
-      ...(teaches || !rl.dynamic_sampling ? sampled : []),
-      ...(hits === 0 && rl.allfail === 'add_gt'
-        ? [taughtChoice(encoding.frame.directOpen, encoding.rightChoice(instance), rl.gt_weight / trained)]
-        : []),
+      ...(shown[index] ? sampled : []),
+      ...(failed && rl.allfail === 'add_gt' ? [taught()] : []),
     ]
     return completions.length === 0 ? [] : [{ prompt, trie, completions }]
   })
+  return withTreatment(context, groups, BigInt(step))
+}
+
+/** Advantages of the groups that are shown to the loss; the others take no part in anything. */
+function creditOf(
+  { config: { rl } }: PhaseContext,
+  samples: readonly (readonly Sample[])[],
+  rewards: readonly Float64Array[],
+  baselines: Float64Array,
+  shown: readonly boolean[],
+): Float64Array[] {
+  const only = <T>(values: readonly T[]): T[] => values.filter((_, index) => shown[index])
+  const flat = Float64Array.from(only(rewards).flatMap((own) => Array.from(own)))
+  const sizes = Int32Array.from(only(rewards), (own) => own.length)
+  const all = advantages(rl.adv, flat, sizes, {
+    epsilon: rl.adv_epsilon,
+    passK: rl.pass_k,
+    passStd: rl.pass_std,
+    lengths: Int32Array.from(
+      only(samples).flatMap((own) => own.map(({ kinds }) => kinds.filter((kind) => kind === 2).length)),
+    ),
+    hits: Uint8Array.from(flat),
+    baselines: Float64Array.from(only(Array.from(baselines))),
+  })
+  let next = 0
+  return rewards.map((own, index) => {
+    if (!shown[index]) return new Float64Array(own.length)
+    next += own.length
+    return all.subarray(next - own.length, next)
+  })
+}
+
+function hitsOf({ method, dataset }: PhaseContext, instance: Instance, own: readonly Sample[]): Float64Array {
+  const right = method.rightChoice(dataset, instance)
+  return Float64Array.from(own, ({ choice }) => (choice === right ? 1 : 0))
+}
+
+function alone(group: DecodeGroup): DecodeGroup {
+  return { ...group, samples: group.samples.slice(0, 1) }
+}
+
+/** 1 where the likeliest choice is right. */
+async function greedyHits(
+  context: PhaseContext,
+  adapter: Adapter,
+  instances: readonly Instance[],
+  groups: readonly DecodeGroup[],
+): Promise<Float64Array> {
+  const script = [{ kind: 'choose', sampling: { temperature: 0 } }] as const
+  const { base, signal } = context
+  const options = decodeOptions(context, 0n)
+  const greedy = await generate(base, { trained: adapter }, groups, script, options, { signal })
+  return Float64Array.from(greedy, (own, index) => hitsOf(context, instances[index] as Instance, own)[0] ?? 0)
 }
 
 const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const

@@ -23,6 +23,8 @@ export interface CheckpointState extends Stepped {
   readonly config_hash: string
   readonly offsets: Offsets
   readonly skipped: number
+  /** Where they are steered from step to step: the next step's. */
+  readonly weights?: { readonly beta: number; readonly entropy: number }
   readonly versions: Readonly<Record<string, string>>
 }
 

@@ -4,6 +4,7 @@ import type { PolicyResult } from '../engine/index.js'
 import { isAnswered, isRight } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { rewardDeviation, teaches } from './policy-batch.js'
+import { isSteered, type PolicyWeights } from './policy-loss.js'
 import type { RolloutGroup } from './rollouts.js'
 import type { InternalizeMetrics } from './run-record.js'
 import type { UpdateResult } from './training.js'
@@ -21,6 +22,11 @@ export interface StepSums {
   readonly clippedHigh: number
   readonly gradNorm: number
   readonly mismatch: number
+  /** Tokens whose policy term was masked. */
+  readonly leftOut: number
+  /** Compared groups, and those whose winner leads. */
+  readonly preferences: number
+  readonly correct: number
   readonly skipped: boolean
 }
 
@@ -37,21 +43,28 @@ export function emptySums(): StepSums {
     clippedHigh: 0,
     gradNorm: 0,
     mismatch: 0,
+    leftOut: 0,
+    preferences: 0,
+    correct: 0,
     skipped: false,
   }
 }
 
 export function withSums(
   sums: StepSums,
-  { sums: own, sftLoss, rows }: PolicyResult,
-  done: UpdateResult,
+  {
+    result: { sums: own, sftLoss, rows },
+    pairs,
+    done,
+  }: { readonly result: PolicyResult; readonly pairs: PolicyResult | null; readonly done: UpdateResult },
   first: boolean,
 ): StepSums {
+  const help = pairs?.sums
   return {
-    loss: sums.loss + own.loss + sftLoss,
+    loss: sums.loss + own.loss + sftLoss + (help?.loss ?? 0),
     updates: sums.updates + 1,
     tokens: sums.tokens + own.tokens,
-    rows: sums.rows + rows,
+    rows: sums.rows + rows + (pairs?.rows ?? 0),
     kl: sums.kl + own.klSum,
     entropy: sums.entropy + own.entropySum,
     ratio: sums.ratio + own.ratioSum,
@@ -59,6 +72,9 @@ export function withSums(
     clippedHigh: sums.clippedHigh + own.clippedHigh,
     gradNorm: sums.gradNorm + done.gradNorm,
     mismatch: first ? own.maxAbsLogRatio : sums.mismatch,
+    leftOut: sums.leftOut + own.leftOut,
+    preferences: sums.preferences + own.preferences + (help?.preferences ?? 0),
+    correct: sums.correct + own.correct + (help?.correct ?? 0),
     skipped: sums.skipped || done.skipped,
   }
 }
@@ -67,7 +83,14 @@ export function internalizeMetrics(
   context: PhaseContext,
   groups: readonly RolloutGroup[],
   sums: StepSums,
-  at: { readonly step: number; readonly learningRate: number; readonly seconds: number },
+  at: {
+    readonly step: number
+    readonly learningRate: number
+    readonly seconds: number
+    readonly weights: PolicyWeights
+    /** Where it was taken from the reward, nats per token. */
+    readonly divergence: number | null
+  },
 ): InternalizeMetrics {
   const rollouts = groups.flatMap((group) => group.rollouts)
   const right = groups.flatMap(({ rollouts: own, instance }) =>
@@ -89,7 +112,7 @@ export function internalizeMetrics(
     parse_rate: mean(
       rollouts.map(({ finish, parsed }) => (finish === 'complete' && isAnswered(parsed) ? 1 : 0)),
     ),
-    kl: sums.kl / perToken,
+    kl: at.divergence ?? sums.kl / perToken,
     entropy: sums.entropy / perToken,
     ratio_mean: sums.tokens === 0 ? 1 : sums.ratio / perToken,
     clip_ratio_low: sums.clippedLow / perToken,
@@ -101,6 +124,9 @@ export function internalizeMetrics(
     lr: at.learningRate,
     tokens: written + sums.rows,
     tokens_per_second: (written + sums.rows) / at.seconds,
+    ...(sums.leftOut > 0 && { left_out: sums.leftOut / perToken }),
+    ...(sums.preferences > 0 && { preference_accuracy: sums.correct / sums.preferences }),
+    ...(isSteered(context.config.rl) && { kl_beta: at.weights.beta, entropy_weight: at.weights.entropy }),
     ...(sums.skipped && { skipped: true }),
   }
 }

@@ -10,7 +10,10 @@ import { isRight } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { internalizeMetrics } from './internalize-metrics.js'
 import { constantRate } from './learning-rate.js'
-import { policyBatches, teaches, withoutHit } from './policy-batch.js'
+import { policyBatches, preferenceBatches, teaches, withoutHit } from './policy-batch.js'
+import { chosenTokens } from './policy-credit.js'
+import { isSteered, type PolicyWeights, startingWeights, steeredWeights } from './policy-loss.js'
+import { tokenDivergence } from './policy-penalty.js'
 import { type PolicySetting, preparePolicy, publishPolicy } from './policy-setup.js'
 import { updatePolicy } from './policy-update.js'
 import { titlesOf } from './responses.js'
@@ -45,20 +48,46 @@ async function internalizeStep(context: PhaseContext, setting: PolicySetting): P
 
   // Advantage: groups whose rewards are all alike teach nothing.
   const kept = rl.dynamic_sampling ? groups.filter((group) => teaches(context, group)) : groups
-  const batches = policyBatches(context, kept, rl.allfail === 'add_gt' ? withoutHit(groups) : [])
+  const weights = training.weights ?? startingWeights(rl)
+  const taken = await takenDivergence(context, setting, kept, weights)
+  const batches =
+    rl.arm === 'policy'
+      ? policyBatches(context, kept, rl.allfail === 'none' ? [] : withoutHit(groups), { step, ...taken })
+      : preferenceBatches(context, kept)
 
   // Step.
   const learningRate = constantRate(rl.lr, step, rl.warmup)
-  const sums = await updatePolicy(context, setting, batches, learningRate)
+  const sums = await updatePolicy(context, setting, batches, { learningRate, weights })
 
   const seconds = (performance.now() - began) / 1000
-  const metrics = internalizeMetrics(context, groups, sums, { step, learningRate, seconds })
+  const { divergence } = taken
+  const at = { step, learningRate, seconds, weights, divergence }
+  const metrics = internalizeMetrics(context, groups, sums, at)
+  if (isSteered(rl))
+    training.weights = steeredWeights(rl, weights, { ...metrics, rollouts: rl.group * kept.length })
   context.run.metrics(metrics)
   showSample(context, groups, step)
   await validateStep(context, setting, step + 1)
   const prompts = groups.map(({ instance }) => instance.id)
   await training.stepDone(rl.steps, sums.skipped, prompts)
   context.progress.advance(1, metrics.tokens)
+}
+
+/** The divergence as part of the reward: every token's share, and its mean over all of them. */
+async function takenDivergence(
+  context: PhaseContext,
+  setting: PolicySetting,
+  kept: readonly RolloutGroup[],
+  { beta }: PolicyWeights,
+): Promise<{ readonly penalties: Float32Array[][] | null; readonly divergence: number | null }> {
+  if (context.config.rl.kl.where === 'loss' || kept.length === 0) return { penalties: null, divergence: null }
+  const k1 = await tokenDivergence(context, setting, kept)
+  const tokens = kept.flatMap(({ asked }) => asked.responses.map(chosenTokens)).reduce((sum, n) => sum + n, 0)
+  const total = k1.flat().reduce((sum, own) => sum + own.reduce((part, x) => part + x, 0), 0)
+  return {
+    penalties: k1.map((group) => group.map((own) => own.map((x) => beta * x))),
+    divergence: total / Math.max(1, tokens),
+  }
 }
 
 async function validateStep(context: PhaseContext, { policy }: PolicySetting, step: number): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * From rewarded groups to what the policy step takes: groups whose rewards are all alike are dropped,
  * advantages are taken within groups, given tokens and truncated rollouts are masked, and token weights carry
- * the aggregation over the whole mini-batch.
+ * the aggregation over the whole mini-batch. The preference arms take pairs of rollouts in place of advantages.
  */
 
 import { aggregationWeights, type PolicyCompletion, type PolicyGroup } from '../engine/index.js'
@@ -10,14 +10,21 @@ import { untrustedPassage } from '../prompts/untrusted-text.js'
 import { isRight, type Rollout } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { type Credit, rolloutCredit } from './policy-credit.js'
+import { answerPairs, preferredRollouts } from './policy-pairs.js'
+import { type SampledCompletion, withTreatment } from './policy-selection.js'
 import type { Response } from './responses.js'
 import type { RolloutGroup } from './rollouts.js'
 
-export interface PolicyBatch {
+/** Groups with one weight per completion. */
+export interface WeightedGroups {
   readonly groups: readonly PolicyGroup[]
-  /** One per completion. */
   readonly weights: Float64Array
+}
+
+export interface PolicyBatch extends WeightedGroups {
   readonly instances: readonly string[]
+  /** rl.allfail simpo: right answers before chosen ones. */
+  readonly pairs: WeightedGroups | null
 }
 
 /** Standard deviation (n - 1) of a group's valid rewards; 0 for fewer than two. */
@@ -37,14 +44,21 @@ export function withoutHit(groups: readonly RolloutGroup[]): RolloutGroup[] {
   return groups.filter(({ rollouts, instance }) => rollouts.every(({ parsed }) => !isRight(parsed, instance)))
 }
 
+/** What is known about a step beside its groups. */
+export interface BatchSetting {
+  readonly step: number
+  /** beta * k1 per token of every kept rollout, where the divergence is in the reward. */
+  readonly penalties: readonly (readonly Float32Array[])[] | null
+}
+
 /** `kept`: groups for the policy loss; `failed`: groups without a hit, which may get the right answer taught. */
 export function policyBatches(
   context: PhaseContext,
   kept: readonly RolloutGroup[],
   failed: readonly RolloutGroup[],
+  { step, penalties }: BatchSetting,
 ): PolicyBatch[] {
-  const { minibatches } = context.config.rl
-  const rewarded = kept.length > 0 ? rolloutCredit(context, kept) : []
+  const rewarded = kept.length > 0 ? rolloutCredit(context, kept, penalties) : []
   const members = [
     ...kept.map((group, index) => ({
       group,
@@ -55,11 +69,44 @@ export function policyBatches(
       .filter((group) => !kept.includes(group))
       .map((group) => ({ group, advantage: null, teach: true })),
   ].filter(({ group, advantage, teach }) => advantage !== null || (teach && bestComplete(group) >= 0))
+  return miniBatches(context, members)
+    .map((part, index, { length }) => policyBatch(context, part, BigInt(step * length + index)))
+    .filter(({ groups, pairs }) => groups.length > 0 || pairs !== null)
+}
+
+/** One group of a winner and its losers per prompt that has such a pair. */
+export function preferenceBatches(context: PhaseContext, kept: readonly RolloutGroup[]): PolicyBatch[] {
+  const compared = kept.flatMap((group) => {
+    const all = sampledCompletions(context, group, 0)
+    const usable = all.map(({ mask }) => mask.includes(1))
+    const pair = preferredRollouts(context, group, usable)
+    if (!pair) return []
+    const { prompt, trie } = group.asked
+    const completions = [pair.winner, ...pair.losers].map((place) => all[place] as PolicyCompletion)
+    return [{ id: group.instance.id, group: { prompt, trie, completions } }]
+  })
+  return miniBatches(context, compared)
+    .filter((part) => part.length > 0)
+    .map((part) => ({
+      ...equalWeights(
+        part.map(({ group }) => group),
+        1,
+      ),
+      instances: part.map(({ id }) => id),
+      pairs: null,
+    }))
+}
+
+function miniBatches<T>({ config }: PhaseContext, members: readonly T[]): T[][] {
+  const { minibatches } = config.rl
   const size = Math.ceil(members.length / minibatches)
-  const parts = Array.from({ length: minibatches }, (_, part) =>
-    members.slice(part * size, (part + 1) * size),
-  )
-  return parts.map((part) => policyBatch(context, part)).filter(({ groups }) => groups.length > 0)
+  return Array.from({ length: minibatches }, (_, part) => members.slice(part * size, (part + 1) * size))
+}
+
+/** Together the groups weigh `total`. */
+function equalWeights(groups: readonly PolicyGroup[], total: number): WeightedGroups {
+  const completions = groups.reduce((sum, group) => sum + group.completions.length, 0)
+  return { groups, weights: new Float64Array(completions).fill(total / groups.length) }
 }
 
 interface Member {
@@ -68,42 +115,55 @@ interface Member {
   readonly teach: boolean
 }
 
-function policyBatch(context: PhaseContext, members: readonly Member[]): PolicyBatch {
-  const { agg, max_new, gt_weight } = context.config.rl
+function policyBatch(context: PhaseContext, members: readonly Member[], stream: bigint): PolicyBatch {
+  const { agg, max_new, gt_weight, allfail } = context.config.rl
+  // Rollouts without a trained token are left out: they would cost a forward and change nothing.
   const policy = members.map(({ group, advantage }) =>
-    advantage === null ? [] : completions(context, group, advantage),
+    advantage === null
+      ? []
+      : sampledCompletions(context, group, advantage).filter(({ mask }) => mask.includes(1)),
   )
   const trained = policy.flat().reduce((sum, { mask }) => sum + unmasked(mask), 0)
   const trainable = members.flatMap(({ group, teach }, index) => {
-    const taught = teach ? taughtCompletion(context, group, gt_weight / Math.max(1, trained)) : []
-    const own = [...policy[index]!, ...taught]
+    const adds = teach && allfail === 'add_gt'
+    const taught = adds ? taughtCompletion(context, group, gt_weight / Math.max(1, trained)) : []
+    const own = [...policy[index]!, ...taught.map((one) => ({ ...one, entropies: nothing }))]
     const { prompt, trie } = group.asked
     return own.length === 0 ? [] : [{ id: group.instance.id, group: { prompt, trie, completions: own } }]
   })
-  const groups = trainable.map(({ group }) => group)
+  const groups = withTreatment(
+    context,
+    trainable.map(({ group }) => group),
+    stream,
+  )
   const lengths = groups.flatMap((group) => group.completions.map(({ mask }) => unmasked(mask)))
+  const pairs =
+    allfail === 'simpo'
+      ? members.flatMap(({ group, teach }) => (teach ? answerPairs(context, group) : []))
+      : []
   return {
     groups,
     weights: aggregationWeights(agg, Int32Array.from(lengths), max_new),
     instances: trainable.map(({ id }) => id),
+    pairs: pairs.length > 0 ? equalWeights(pairs, gt_weight) : null,
   }
 }
 
-/** Rollouts without a trained token are left out: they would cost a forward and change nothing. */
-function completions(
+const nothing = new Float32Array()
+
+function sampledCompletions(
   context: PhaseContext,
   group: RolloutGroup,
-  advantage: readonly Credit[],
-): PolicyCompletion[] {
-  return group.asked.responses
-    .map((response, index) => ({
-      ids: response.sample.tokens,
-      mask: lossMask(context, response, group.rollouts[index] as Rollout),
-      oldLogprobs: response.sample.logprobs,
-      advantage: advantage[index] ?? 0,
-      trieBegin: response.choiceBegin,
-    }))
-    .filter(({ mask }) => mask.includes(1))
+  advantage: readonly Credit[] | 0,
+): SampledCompletion[] {
+  return group.asked.responses.map((response, index) => ({
+    ids: response.sample.tokens,
+    mask: lossMask(context, response, group.rollouts[index] as Rollout),
+    oldLogprobs: response.sample.logprobs,
+    entropies: response.sample.entropies,
+    advantage: advantage === 0 ? 0 : (advantage[index] ?? 0),
+    trieBegin: response.choiceBegin,
+  }))
 }
 
 /**

@@ -7,6 +7,7 @@ import { type Adapters, ReasonrecError } from '../engine/index.js'
 import type { PhaseContext } from './context.js'
 import { emptySums, type StepSums, withSums } from './internalize-metrics.js'
 import type { PolicyBatch } from './policy-batch.js'
+import { type PolicyWeights, policyLoss, preferenceLoss } from './policy-loss.js'
 import type { Training } from './training.js'
 
 /** Sampled and trained log-probs come from one engine and may differ by rounding only. */
@@ -16,41 +17,31 @@ export async function updatePolicy(
   context: PhaseContext,
   { training, reference }: { readonly training: Training; readonly reference: Adapters },
   batches: readonly PolicyBatch[],
-  learningRate: number,
+  at: { readonly learningRate: number; readonly weights: PolicyWeights },
 ): Promise<StepSums> {
   const { rl } = context.config
+  const loss = rl.arm === 'policy' ? policyLoss(rl, at.weights) : preferenceLoss(rl, rl.arm)
+  const help = preferenceLoss(rl, 'simpo')
+  const options = { temperature: rl.temperature, reference, signal: context.signal }
   let sums = emptySums()
   for (let inner = 0; inner < rl.inner; inner++) {
     for (const [index, batch] of batches.entries()) {
-      const options = { temperature: rl.temperature, reference, signal: context.signal }
-      const result = await training.trainer.accumulatePolicy(
-        batch.groups,
-        policyLoss(context),
-        batch.weights,
-        options,
-      )
+      const result = await training.trainer.accumulatePolicy(batch.groups, loss, batch.weights, options)
+      const pairs =
+        batch.pairs &&
+        (await training.trainer.accumulatePolicy(batch.pairs.groups, help, batch.pairs.weights, options))
       if (inner === 0 && index === 0) checkMismatch(result.sums.maxAbsLogRatio, batch.instances)
-      const settings = { learningRate, weightDecay: rl.weight_decay, clipNorm: rl.clip_norm }
-      const done = await training.update(result.sums.loss + result.sftLoss, settings)
-      sums = withSums(sums, result, done, inner === 0 && index === 0)
+      const settings = {
+        learningRate: at.learningRate,
+        weightDecay: rl.weight_decay,
+        clipNorm: rl.clip_norm,
+      }
+      const total = result.sums.loss + result.sftLoss + (pairs?.sums.loss ?? 0)
+      const done = await training.update(total, settings)
+      sums = withSums(sums, { result, pairs, done }, inner === 0 && index === 0)
     }
   }
   return sums
-}
-
-export function policyLoss(context: Pick<PhaseContext, 'config'>) {
-  const { rl } = context.config
-  return {
-    loss: rl.loss,
-    clipLow: rl.eps[0],
-    clipHigh: rl.eps[1],
-    dualClip: rl.dual_c,
-    aggregation: rl.agg,
-    maxLength: rl.max_new,
-    kl: rl.kl.kind,
-    beta: rl.kl.beta,
-    entropyBonus: rl.entropy,
-  } as const
 }
 
 function checkMismatch(mismatch: number, instances: readonly string[]): void {

@@ -4,7 +4,7 @@ import type { Instance } from '../data/types.js'
 import type { PhaseContext } from './context.js'
 import { EpochOrders, promptsOfStep, shownInstance } from './instances.js'
 import { teaches } from './policy-batch.js'
-import { type RolloutGroup, type RolloutSetting, rollOut } from './rollouts.js'
+import { type RolloutGroup, type RolloutPlace, type RolloutSetting, rollOut } from './rollouts.js'
 
 /** Prompts as a pure function of (seed, purpose, step), with negatives of their own in every epoch. */
 export class PromptSource {
@@ -31,7 +31,7 @@ export async function rolledOut(
   step: number,
 ): Promise<RolloutGroup[]> {
   const { rl } = context.config
-  const groups = await rollOut(context, setting, setting.prompts.of(step, 'prompts', rl.prompts), {
+  const groups = await withGreedyRewards(context, setting, setting.prompts.of(step, 'prompts', rl.prompts), {
     purpose: 'rollout',
     step,
     firstPrompt: 0,
@@ -41,7 +41,7 @@ export async function rolledOut(
     if (missing <= 0) break
     const further = setting.prompts.of(step, `refill ${round}`, rl.prompts).slice(0, missing)
     groups.push(
-      ...(await rollOut(context, setting, further, {
+      ...(await withGreedyRewards(context, setting, further, {
         purpose: 'rollout_refill',
         step,
         firstPrompt: round * rl.prompts,
@@ -49,4 +49,17 @@ export async function rolledOut(
     )
   }
   return groups
+}
+
+/** Rollouts, and beside each group the reward of one greedy rollout where rl.adv asks for it. */
+async function withGreedyRewards(
+  context: PhaseContext,
+  setting: RolloutSetting,
+  instances: readonly Instance[],
+  place: RolloutPlace,
+): Promise<RolloutGroup[]> {
+  const groups = await rollOut(context, setting, instances, place)
+  if (context.config.rl.adv !== 'remax') return groups
+  const greedy = await rollOut(context, setting, instances, { ...place, greedy: true })
+  return groups.map((group, index) => ({ ...group, greedyReward: greedy[index]?.rewards.rewards[0] ?? 0 }))
 }

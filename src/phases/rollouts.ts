@@ -14,6 +14,8 @@ export interface RolloutGroup {
   readonly asked: AskedGroup
   readonly rollouts: readonly Rollout[]
   readonly rewards: GroupRewards
+  /** Reward of the prompt's greedy rollout, where the estimator compares with it (remax). */
+  readonly greedyReward?: number
 }
 
 export interface RolloutSetting {
@@ -28,6 +30,8 @@ export interface RolloutPlace {
   readonly purpose: StreamPurpose
   readonly step: number
   readonly firstPrompt: number
+  /** One rollout of the likeliest tokens in place of rl.group sampled ones. */
+  readonly greedy?: boolean
 }
 
 export async function rollOut(
@@ -37,17 +41,18 @@ export async function rollOut(
   place: RolloutPlace,
 ): Promise<RolloutGroup[]> {
   const { rl, seed } = context.config
+  const [count, temperature] = place.greedy ? [1, 0] : [rl.group, rl.temperature]
   const asks = instances.map((instance, index) => ({
     instance,
     mode: 'reason' as const,
-    streams: Array.from({ length: rl.group }, (_, sample) =>
+    streams: Array.from({ length: count }, (_, sample) =>
       streamId(place.purpose, place.step, place.firstPrompt + index, sample),
     ),
   }))
   const groups = await askResponses(context, setting.policy, asks, {
     style: rl.answer,
     maxNew: rl.max_new,
-    sampling: { temperature: rl.temperature },
+    sampling: { temperature },
     seed: derivedSeed(seed, 'rollout'),
     scored: scoredByPolicy(context, setting.reward),
   })

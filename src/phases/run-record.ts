@@ -50,6 +50,13 @@ export interface InternalizeMetrics {
   readonly lr: number
   readonly tokens: number
   readonly tokens_per_second: number
+  /** Share of tokens without a policy term, by off_policy_limit, keep_entropy or clip_cov. */
+  readonly left_out?: number
+  /** Share of compared groups whose winner has the higher score. */
+  readonly preference_accuracy?: number
+  /** Where they are steered: weights of the divergence and of the entropy bonus. */
+  readonly kl_beta?: number
+  readonly entropy_weight?: number
   readonly skipped?: boolean
 }
 

@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Adapter, engineInfo, type Model, ReasonrecError, Trainer } from '../engine/index.js'
-import { CheckpointStore } from './checkpoint.js'
+import { type CheckpointState, CheckpointStore } from './checkpoint.js'
 import type { PhaseContext } from './context.js'
 import { fsyncPath, isWriteProblem, writeFailure } from './files.js'
 import { isInterruption } from './interrupt.js'
@@ -42,6 +42,8 @@ export interface UpdateResult {
 export class Training {
   /** Finished steps. */
   step: number
+  /** Steered weights of the next step; null where they stand still. */
+  weights: CheckpointState['weights'] | null
   private skipped: number
   private saved: number
   /** An update of the step under way was applied: the values are those of no finished step. */
@@ -53,11 +55,12 @@ export class Training {
     private readonly store: CheckpointStore,
     readonly trainer: Trainer,
     readonly adapter: Adapter | null,
-    at: { readonly step: number; readonly skipped: number },
+    at: Pick<CheckpointState, 'step' | 'skipped' | 'weights'>,
   ) {
     this.step = at.step
     this.saved = at.step
     this.skipped = at.skipped
+    this.weights = at.weights ?? null
   }
 
   /** Begins the phase, or goes on from its newest sound checkpoint. */
@@ -156,6 +159,7 @@ export class Training {
       config_hash: run.loaded.hash,
       offsets: run.syncedOffsets(),
       skipped: this.skipped,
+      ...(this.weights && { weights: this.weights }),
       versions: { reasonrec: engineInfo().version, node: process.version },
     }
     const written = await this.store.save(state, async (folder) => {

@@ -1,7 +1,8 @@
 /** Pattern Internalization (spec section 5): policy updates; its rewards and its rollouts are in files of their own. */
 
 import { z } from 'zod'
-import { count, key, positive, share } from '../key.js'
+import { count, key, positive } from '../key.js'
+import { policy } from './policy.js'
 import { reward } from './reward.js'
 
 export const rl = z
@@ -17,41 +18,7 @@ export const rl = z
       z.enum(['constrained', 'free']).default('constrained'),
       'constrained chooses among the candidate titles by a trie; free lets the model write any text.',
     ),
-    adv: key(
-      z.enum(['grpo', 'dr_grpo', 'rloo']).default('grpo'),
-      'How rewards of a group become advantages: grpo divides by their deviation, dr_grpo does not, rloo leaves one out.',
-      { symbol: 'A' },
-    ),
-    adv_epsilon: key(positive().default(1e-6), 'Added to the group’s standard deviation in grpo.'),
-    loss: key(
-      z.enum(['ppo_clip', 'reinforce']).default('ppo_clip'),
-      'Policy loss per token; reinforce has no ratio to clip.',
-    ),
-    eps: key(
-      z.tuple([share(), z.number().min(0)]).default([0.2, 0.28]),
-      'Clip range of the ratio, low and high; a higher high keeps exploration alive.',
-      { symbol: 'epsilon' },
-    ),
-    dual_c: key(z.number().min(0).default(3), 'Bound of the loss for negative advantages; 0 turns it off.', {
-      symbol: 'c',
-    }),
-    agg: key(
-      z.enum(['token_mean', 'seq_mean_token_mean', 'seq_mean_token_sum', 'const_norm']).default('token_mean'),
-      'How token losses become one number; sequence means favour short answers.',
-    ),
-    kl: z
-      .strictObject({
-        kind: key(
-          z.enum(['k1', 'k2', 'k3']).default('k3'),
-          'Estimator of the divergence from the reference.',
-        ),
-        beta: key(
-          z.number().min(0).default(1e-3),
-          'Weight of the divergence; 0 also saves its forward pass.',
-          { symbol: 'beta' },
-        ),
-      })
-      .prefault({}),
+    ...policy,
     group: key(count(2).default(8), 'Rollouts per prompt; more groups have both hits and misses.', {
       unit: 'rollouts',
       symbol: 'G',
@@ -71,7 +38,6 @@ export const rl = z
     ),
     temperature: key(positive().default(1), 'Temperature of rollouts and of the trained log-probs.'),
     max_new: key(count(4).default(384), 'Longest reasoning of a rollout.', { unit: 'tokens' }),
-    entropy: key(z.number().min(0).default(0), 'Weight of an entropy bonus.'),
     dynamic_sampling: key(
       z.boolean().default(true),
       'Drop groups whose rewards are all alike; they teach nothing and dilute the mean.',
@@ -88,10 +54,10 @@ export const rl = z
       'Rollouts cut at max_new give no gradient but stay in the group statistics.',
     ),
     allfail: key(
-      z.enum(['none', 'add_gt']).default('none'),
-      'add_gt teaches the true title after the best reasoning of a group without a hit.',
+      z.enum(['none', 'add_gt', 'simpo']).default('none'),
+      'Help for a group without a hit: add_gt teaches the true title after the best reasoning; simpo prefers it to every wrong answer, after the same reasoning.',
     ),
-    gt_weight: key(positive().default(1), 'Weight of that teaching against the policy loss.'),
+    gt_weight: key(positive().default(1), 'Weight of that help against the policy loss.'),
     save_every: key(
       count().default(10),
       'Steps between checkpoints; a killed run repeats at most this many.',
