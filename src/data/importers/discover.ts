@@ -35,8 +35,15 @@ const partFolder =
 const deepest = 4
 const mostFiles = 5000
 
-/** @throws RR_DATA_NOT_FOUND where the path is nothing */
-export async function discover(path: string, formatName: string | null = null): Promise<Discovery> {
+/**
+ * `forced`: columns are named, so every table holds interactions, whatever its header says.
+ * @throws RR_DATA_NOT_FOUND where the path is nothing
+ */
+export async function discover(
+  path: string,
+  formatName: string | null = null,
+  forced = false,
+): Promise<Discovery> {
   const root = resolve(path)
   const entry = statSync(root, { throwIfNoEntry: false })
   if (!entry)
@@ -47,7 +54,7 @@ export async function discover(path: string, formatName: string | null = null): 
     })
   const wanted = formatName === null ? null : formatNamed(formatName)
   if (!entry.isDirectory()) return oneFile(root, wanted)
-  const parts = await Promise.all(unitsOf(root).map((unit) => oneUnit(unit, wanted)))
+  const parts = await Promise.all(unitsOf(root).map((unit) => oneUnit(unit, wanted, forced)))
   return {
     found: parts.flatMap(({ found }) => found),
     refused: parts.flatMap(({ refused }) => refused),
@@ -103,7 +110,7 @@ async function headsOf(paths: readonly string[]): Promise<Heads> {
   return { heads, refused }
 }
 
-async function oneUnit(folder: string, wanted: Format | null): Promise<Discovery> {
+async function oneUnit(folder: string, wanted: Format | null, forced: boolean): Promise<Discovery> {
   if (wanted === canonical || (wanted === null && hasCanonical(folder))) {
     const set = await canonicalSet(folder)
     return {
@@ -117,7 +124,9 @@ async function oneUnit(folder: string, wanted: Format | null): Promise<Discovery
   const byFormat = new Map<Format, SourceFile[]>()
   const ignored: string[] = []
   for (const head of heads) {
-    const known = recognised(head, heads, wanted)
+    const known =
+      recognised(head, heads, wanted) ??
+      (wanted && forced && head.kind !== 'pickle' ? asRows(head, wanted) : null)
     if (known) byFormat.set(known.format, [...(byFormat.get(known.format) ?? []), known.file])
     else ignored.push(head.path)
   }
@@ -129,6 +138,11 @@ async function oneUnit(folder: string, wanted: Format | null): Promise<Discovery
   )
   return { found, refused, ignored, files }
 }
+
+const asRows = (head: Head, format: Format): { readonly format: Format; readonly file: SourceFile } => ({
+  format,
+  file: { ...head, role: 'interactions' },
+})
 
 function recognised(
   head: Head,
@@ -161,9 +175,7 @@ async function oneFile(path: string, wanted: Format | null): Promise<Discovery> 
   )
   const { heads } = await headsOf(siblings)
   const all = [head, ...heads]
-  const known =
-    recognised(head, all, wanted) ??
-    (wanted && { format: wanted, file: { ...head, role: 'interactions' as const } })
+  const known = recognised(head, all, wanted) ?? (wanted && asRows(head, wanted))
   if (!known || !isMain(known.file)) {
     if (head.kind === 'text' && (known?.format.name ?? 'generic') === 'generic') await checkTextFile(path)
     throw notRows(path, known)

@@ -64,7 +64,10 @@ export async function importPath(
   out: string,
   options: ImportOptions = {},
 ): Promise<ImportReport> {
-  const { found, refused, ignored } = await discover(path, options.format ?? null)
+  // Named columns are of tables of no format in particular.
+  const forced = options.columns?.user !== undefined || options.columns?.item !== undefined
+  const format = options.format ?? (forced ? 'generic' : null)
+  const { found, refused, ignored } = await discover(path, format, forced)
   const refusals = [...refused]
   const sets: ImportedSet[] = []
   const alone = found.length + refused.length <= 1

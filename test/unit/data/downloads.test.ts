@@ -170,7 +170,10 @@ describe('Amazon reviews as downloaded', () => {
     )
     const error = await loadDataset(path).catch((thrown) => thrown)
     expect(error.toLine()).toMatch(/^RR_DATA_MALFORMED: .*meta_Toys\.json\.gz:2: .*Python/)
-    await writeFile(join(path, 'Toys_5.json.gz'), gzipSync('{"reviewerID": "A0", "asin": "B0", "unixReviewTime": 1}\n{"asin": "B0"}\n'))
+    await writeFile(
+      join(path, 'Toys_5.json.gz'),
+      gzipSync('{"reviewerID": "A0", "asin": "B0", "unixReviewTime": 1}\n{"asin": "B0"}\n'),
+    )
     expect(await loadDataset(path).catch((thrown) => thrown.code)).toBe('RR_DATA_MALFORMED')
   })
 })
