@@ -140,7 +140,8 @@ function writeWhole(file: number, text: string): void {
 }
 
 const delimited = (cell: Cell): string => {
-  const text = cell === null ? '' : String(cell)
+  if (typeof cell === 'number') return String(cell)
+  const text = cell ?? ''
   return /[",;\t|\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
