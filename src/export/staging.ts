@@ -7,8 +7,8 @@ import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 
 import path from 'node:path'
 import { ReasonrecError } from '../engine/index.js'
 
-/** Runs `build` in a temporary folder that becomes `out`. @throws RR_OUTPUT_EXISTS, RR_WRITE_FAILED */
-export async function intoFolder<T>(out: string, build: (folder: string) => Promise<T>): Promise<T> {
+/** Whether an empty folder is there already. @throws RR_OUTPUT_EXISTS where anything else is */
+export function requireFree(out: string): boolean {
   const target = path.resolve(out)
   const found = statSync(target, { throwIfNoEntry: false })
   if (found && !(found.isDirectory() && readdirSync(target).length === 0)) {
@@ -17,6 +17,13 @@ export async function intoFolder<T>(out: string, build: (folder: string) => Prom
       remedy: 'choose another --out',
     })
   }
+  return found !== undefined
+}
+
+/** Runs `build` in a temporary folder that becomes `out`. @throws RR_OUTPUT_EXISTS, RR_WRITE_FAILED */
+export async function intoFolder<T>(out: string, build: (folder: string) => Promise<T>): Promise<T> {
+  const target = path.resolve(out)
+  const found = requireFree(target)
   const temporary = `${target}.tmp-${process.pid}`
   try {
     mkdirSync(path.dirname(target), { recursive: true })

@@ -6,7 +6,7 @@
 import { mkdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ReasonrecError } from '../../engine/errors.js'
-import { intoFolder } from '../../export/staging.js'
+import { intoFolder, requireFree } from '../../export/staging.js'
 import { note } from '../catalogue.js'
 import { checkTextFile } from '../file-check.js'
 import type { Imported } from '../raw.js'
@@ -128,6 +128,7 @@ function freeName(wanted: string, taken: Set<string>): string {
 
 async function importSet(found: Found, out: string, options: ImportOptions): Promise<ImportedSet> {
   const { ties = 'file', seed = 0, progress } = options
+  requireFree(out)
   const bytes = found.set.files.reduce(
     (sum, { path }) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0),
     0,

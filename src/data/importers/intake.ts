@@ -85,12 +85,17 @@ export class Intake {
     visit: (value: DataObject, line: number) => void,
   ): Promise<void> {
     this.path = path
-    await eachObject(path, { onBytes: this.reporter(path) }, visit)
+    await eachObject(
+      path,
+      { encoding: this.options.encoding ?? 'utf-8', onBytes: this.reporter(path) },
+      visit,
+    )
   }
 
   async table({ path }: Pick<Head, 'path'>, options: TableOptions = {}): Promise<Table> {
     this.path = path
-    return openTable(path, { onBytes: this.reporter(path), ...options })
+    const encoding = this.options.encoding === 'latin-1' ? 'latin-1' : undefined
+    return openTable(path, { onBytes: this.reporter(path), encoding, ...options })
   }
 
   /** What follows is of this file. */

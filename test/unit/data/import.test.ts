@@ -6,6 +6,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type ImportOptions, type ImportReport, importPath } from '../../../src/data/importers/import.js'
 import { formats } from '../../../src/data/importers/registry.js'
@@ -207,6 +208,18 @@ describe('import', () => {
       ).toMatchObject({
         code: 'RR_DATA_PICKLE',
       })
+  })
+})
+
+describe('DuckDB', () => {
+  it('is imported on first use only', () => {
+    const src = fileURLToPath(new URL('../../../src', import.meta.url))
+    const naming = readdirSync(src, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .flatMap((name) => readFileSync(join(src, name), 'utf8').split('\n'))
+      .filter((line) => line.includes('@duckdb/node-api'))
+    expect(naming.length).toBeGreaterThan(0)
+    expect(naming.filter((line) => !/import type|await import\(/.test(line))).toEqual([])
   })
 })
 

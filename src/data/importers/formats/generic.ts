@@ -92,10 +92,9 @@ function headerless(head: Head): boolean {
 }
 
 function tableOf(file: SourceFile, intake: Intake): Promise<Table> {
-  const { delimiter, encoding, header } = intake.options
+  const { delimiter, header } = intake.options
   return intake.table(file, {
     delimiter: delimiter === '\\t' ? '\t' : delimiter,
-    encoding: encoding === 'latin-1' ? encoding : undefined,
     header: header ?? !headerless(file),
   })
 }
