@@ -18,7 +18,7 @@ const bytesPerValue = 4
 /** A trace or prediction beside its reasoning: ids, candidates, gates or scores. */
 const lineBytes = 800
 const bytesPerToken = 5
-const metricsLineBytes = 700
+const metricsLineBytes = 1500
 /** Configuration, state, summary, report and its figures. */
 const fixedBytes = 1 << 20
 

@@ -5,6 +5,7 @@ import { isAnswered, isRight } from '../rewards/reward.js'
 import type { PhaseContext } from './context.js'
 import { rewardDeviation, teaches } from './policy-batch.js'
 import { isSteered, type PolicyWeights } from './policy-loss.js'
+import { rolloutMetrics } from './rollout-metrics.js'
 import type { RolloutGroup } from './rollouts.js'
 import type { InternalizeMetrics } from './run-record.js'
 import type { UpdateResult } from './training.js'
@@ -107,7 +108,7 @@ export function internalizeMetrics(
     loss: sums.loss / perUpdate,
     reward: mean(rewards),
     reward_std: mean(groups.map(rewardDeviation)),
-    reward_terms: termMeans(groups),
+    ...rolloutMetrics(groups),
     hr1: mean(right.map((one) => (one ? 1 : 0))),
     parse_rate: mean(
       rollouts.map(({ finish, parsed }) => (finish === 'complete' && isAnswered(parsed) ? 1 : 0)),
@@ -129,20 +130,6 @@ export function internalizeMetrics(
     ...(isSteered(context.config.rl) && { kl_beta: at.weights.beta, entropy_weight: at.weights.entropy }),
     ...(sums.skipped && { skipped: true }),
   }
-}
-
-/** Mean of each term over the rollouts that have it, before weighting. */
-function termMeans(groups: readonly RolloutGroup[]): Record<string, number> {
-  const values = new Map<string, number[]>()
-  for (const { rewards } of groups) {
-    for (const [term, column] of Object.entries(rewards.terms)) {
-      const known = (column ?? []).filter((value) => !Number.isNaN(value))
-      values.set(term, [...(values.get(term) ?? []), ...known])
-    }
-  }
-  return Object.fromEntries(
-    [...values].filter(([, column]) => column.length > 0).map(([term, column]) => [term, mean(column)]),
-  )
 }
 
 function mean(values: readonly number[]): number {

@@ -20,6 +20,7 @@ import { titlesOf } from './responses.js'
 import { rolledOut } from './rollout-rounds.js'
 import type { RolloutGroup } from './rollouts.js'
 import { validate } from './validate.js'
+import { watchPrompts } from './watched-prompts.js'
 
 export async function internalize(context: PhaseContext, reward: ComposedReward): Promise<void> {
   const { config, run, progress } = context
@@ -29,6 +30,7 @@ export async function internalize(context: PhaseContext, reward: ComposedReward)
   progress.start('internalize', config.rl.steps, 'steps')
   progress.advance(training.step, 0)
   await training.guarded(async () => {
+    if (training.step === 0) await watchPrompts(context, setting.policy, 0)
     while (training.step < config.rl.steps) await internalizeStep(context, setting)
     await publishPolicy(context, training)
   })
@@ -52,7 +54,7 @@ async function internalizeStep(context: PhaseContext, setting: PolicySetting): P
   const taken = await takenDivergence(context, setting, kept, weights)
   const batches =
     rl.arm === 'policy'
-      ? policyBatches(context, kept, rl.allfail === 'none' ? [] : withoutHit(groups), { step, ...taken })
+      ? policyBatches(context, kept, rl.allfail === 'none' ? [] : helped(context, groups), { step, ...taken })
       : preferenceBatches(context, kept)
 
   // Step.
@@ -68,6 +70,7 @@ async function internalizeStep(context: PhaseContext, setting: PolicySetting): P
   context.run.metrics(metrics)
   showSample(context, groups, step)
   await validateStep(context, setting, step + 1)
+  await watchPrompts(context, setting.policy, step + 1)
   const prompts = groups.map(({ instance }) => instance.id)
   await training.stepDone(rl.steps, sums.skipped, prompts)
   context.progress.advance(1, metrics.tokens)
@@ -88,6 +91,11 @@ async function takenDivergence(
     penalties: k1.map((group) => group.map((own) => own.map((x) => beta * x))),
     divergence: total / Math.max(1, tokens),
   }
+}
+
+/** Groups that rl.allfail helps. */
+function helped({ config: { rl } }: PhaseContext, groups: readonly RolloutGroup[]): readonly RolloutGroup[] {
+  return rl.allfail === 'add_gt' && rl.sampling.teach === 'all' ? groups : withoutHit(groups)
 }
 
 async function validateStep(context: PhaseContext, { policy }: PolicySetting, step: number): Promise<void> {

@@ -6,6 +6,7 @@
 import { Adapter } from '../engine/index.js'
 import type { ComposedReward } from '../rewards/composition.js'
 import type { PhaseContext } from './context.js'
+import { difficultyBand } from './difficulty-band.js'
 import { trainingParts } from './instances.js'
 import { PromptSource } from './rollout-rounds.js'
 import type { RolloutSetting } from './rollouts.js'
@@ -41,13 +42,14 @@ export async function preparePolicy(context: PhaseContext, reward: ComposedRewar
     saveEvery: rl.save_every,
   })
   const { internalization } = trainingParts(context.dataset, config)
+  const band = await difficultyBand(context, { model: imitated.model, adapters: reference }, internalization)
   const adapters = { frozen, trained: training.adapter }
   return {
     training,
     reward,
     reference,
     policy: { model: imitated.model, adapters },
-    prompts: new PromptSource(context, internalization),
+    prompts: new PromptSource(context, band.instances, band.weights),
   }
 }
 

@@ -5,23 +5,44 @@ import type { PhaseContext } from './context.js'
 import { EpochOrders, promptsOfStep, shownInstance } from './instances.js'
 import { teaches } from './policy-batch.js'
 import { type RolloutGroup, type RolloutPlace, type RolloutSetting, rollOut } from './rollouts.js'
+import { hashUnit } from './streams.js'
 
-/** Prompts as a pure function of (seed, purpose, step), with negatives of their own in every epoch. */
+/**
+ * Prompts as a pure function of (seed, purpose, step), with negatives of their own in every epoch; with weights, drawn by
+ * hash in proportion to them, each time with other negatives.
+ */
 export class PromptSource {
   private readonly orders = new Map<string, EpochOrders>()
 
   constructor(
     private readonly context: PhaseContext,
     private readonly instances: readonly Instance[],
+    private readonly weights: readonly number[] | null = null,
   ) {}
 
   of(step: number, purpose: string, count: number): Instance[] {
     const { dataset, config, method } = this.context
+    if (this.weights) return this.drawn(this.weights, step, purpose, count)
     const orders = this.orders.get(purpose) ?? new EpochOrders(this.instances, config.seed, purpose)
     this.orders.set(purpose, orders)
     return promptsOfStep(this.instances, orders, step, count).map(({ instance, epoch }) =>
       method.question(dataset, shownInstance(dataset, instance, epoch), 'practice'),
     )
+  }
+
+  private drawn(weights: readonly number[], step: number, purpose: string, count: number): Instance[] {
+    const { dataset, config, method } = this.context
+    const total = weights.reduce((sum, weight) => sum + weight, 0)
+    return Array.from({ length: count }, (_, index) => {
+      let left = hashUnit(config.seed, purpose, step, index) * total
+      const place = weights.findIndex((weight) => {
+        left -= weight
+        return left < 0
+      })
+      // Rounding may leave a trace behind the last one.
+      const instance = this.instances.at(place) as Instance
+      return method.question(dataset, shownInstance(dataset, instance, step), 'practice')
+    })
   }
 }
 

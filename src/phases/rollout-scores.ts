@@ -1,18 +1,20 @@
 /**
- * What reward terms need beside the text (RewardNeed), at most two forwards and only what some term asks for:
+ * What reward terms need beside the text (RewardNeed), only what some term asks for:
  *   policy   every choice behind each well-formed reasoning; in constrained rollouts it was scored where it was made
  *   frozen   the model of Imitation, all its questions in one job: choices behind the reasoning (rl.reward.scorer: ref),
  *            choices behind the direct prompt, and the rollouts' own answers where the history is left out
+ *   beam     the catalogue, searched by the policy behind each well-formed reasoning
  * The true title is scored alone unless the posterior among all candidates is asked for.
  */
 
-import type { Instance } from '../data/types.js'
+import type { Instance, ItemIndex } from '../data/types.js'
 import type { Adapters, Model } from '../engine/index.js'
 import type { ParsedAnswer } from '../methods/method.js'
 import { untrustedPassage } from '../prompts/untrusted-text.js'
 import type { ComposedReward } from '../rewards/composition.js'
 import { judgeQuestion } from '../rewards/judge.js'
 import { isAnswered, type RewardNeed, type Rollout } from '../rewards/reward.js'
+import { searchCatalogue } from './catalogue-beam.js'
 import type { ModelContext, StageModel } from './context.js'
 import {
   type AskedGroup,
@@ -49,6 +51,7 @@ export async function scoreRollouts(
   )
   const policy = await byPolicy(context, scorers, groups, prefixes)
   const frozen = await byFrozen(context, scorers, groups, prefixes, read)
+  const found = await byBeam(context, scorers, groups, prefixes)
   const judged = await byJudge(context, scorers.reward, groups, read)
   const { needs } = scorers.reward
   const scorerIsPolicy = context.config.rl.reward.scorer === 'policy'
@@ -73,6 +76,7 @@ export async function scoreRollouts(
         targetJoint: own?.joint[among] ?? null,
         blindJointWith: blind?.with ?? null,
         blindJointWithout: blind?.without ?? null,
+        beam: found?.[index]?.[sample] ?? null,
         judged: judged?.[index]?.[sample] ?? null,
       }
     })
@@ -274,6 +278,29 @@ function blindQuestions(
 /** The same question about somebody of whom nothing is known. */
 function withoutHistory({ evidence: _, ...instance }: Instance): Instance {
   return { ...instance, history: [] }
+}
+
+/** Titles of the catalogue, behind every well-formed reasoning. */
+async function byBeam(
+  context: ModelContext,
+  { policy, reward: { needs } }: Scorers,
+  groups: readonly AskedGroup[],
+  prefixes: Prefixes,
+): Promise<(readonly ItemIndex[] | null)[][] | null> {
+  if (!needs.has('beam')) return null
+  const { requests, groups: asked } = behindReasoning(groups, prefixes, () => [])
+  const searched = requests.map(({ prompt, prefixes: open }, request) => ({
+    prompt,
+    prefixes: open,
+    excluded: groups[asked[request]!]!.ask.instance.history,
+  }))
+  const width = context.config.rl.reward.beam_width
+  const found = searched.length === 0 ? [] : await searchCatalogue(context, policy, searched, { width })
+  const byGroup = new Map(asked.map((group, request) => [group, found[request]!]))
+  return prefixes.map((own, index) => {
+    let next = 0
+    return own.map((prefix) => (prefix === null ? null : (byGroup.get(index)?.[next++]?.items ?? null)))
+  })
 }
 
 async function byJudge(

@@ -5,6 +5,7 @@ import type { Adapters } from '../engine/index.js'
 import type { ComposedReward, GroupRewards } from '../rewards/composition.js'
 import type { Rollout } from '../rewards/reward.js'
 import type { ModelContext, StageModel } from './context.js'
+import { distinctFirst } from './distinct-answers.js'
 import { type AskedGroup, askResponses, type Response } from './responses.js'
 import { type ReadResponse, scoredByPolicy, scoreRollouts } from './rollout-scores.js'
 import { derivedSeed, type StreamPurpose, streamId } from './streams.js'
@@ -41,7 +42,7 @@ export async function rollOut(
   place: RolloutPlace,
 ): Promise<RolloutGroup[]> {
   const { rl, seed } = context.config
-  const [count, temperature] = place.greedy ? [1, 0] : [rl.group, rl.temperature]
+  const [count, temperature] = place.greedy ? [1, 0] : [Math.ceil(rl.group * rl.sampling.oversample), rl.temperature]
   const asks = instances.map((instance, index) => ({
     instance,
     mode: 'reason' as const,
@@ -49,13 +50,14 @@ export async function rollOut(
       streamId(place.purpose, place.step, place.firstPrompt + index, sample),
     ),
   }))
-  const groups = await askResponses(context, setting.policy, asks, {
+  const drawn = await askResponses(context, setting.policy, asks, {
     style: rl.answer,
     maxNew: rl.max_new,
     sampling: { temperature },
     seed: derivedSeed(seed, 'rollout'),
     scored: scoredByPolicy(context, setting.reward),
   })
+  const groups = drawn.map((group) => keptResponses(context, group))
   const read = groups.map((group) => readGroup(context, group))
   const scores = await scoreRollouts(context, setting, groups, read)
   return groups.map((asked, index) => {
@@ -65,9 +67,37 @@ export async function rollOut(
       instance,
       asked,
       rollouts,
-      rewards: setting.reward.compute(rollouts, { dataset: context.dataset, instance }),
+      rewards: withoutOverlong(
+        context,
+        rollouts,
+        setting.reward.compute(rollouts, { dataset: context.dataset, instance }),
+      ),
     }
   })
+}
+
+/** The rl.group responses that make the group, where more were drawn. */
+function keptResponses(context: ModelContext, group: AskedGroup): AskedGroup {
+  const { rl } = context.config
+  if (group.responses.length <= rl.group) return group
+  const answers = readGroup(context, group).map(
+    ({ parsed: { item, ratingError } }) => item ?? `${ratingError}`,
+  )
+  const kept = distinctFirst(answers, rl.group)
+  return { ...group, responses: kept.map((place) => group.responses[place]!) }
+}
+
+/** rl.sampling.overlong leave_out: rollouts cut at max_new count in no statistic of their group. */
+function withoutOverlong(
+  { config }: ModelContext,
+  rollouts: readonly Rollout[],
+  rewards: GroupRewards,
+): GroupRewards {
+  if (config.rl.sampling.overlong === 'count') return rewards
+  return {
+    ...rewards,
+    valid: rewards.valid.map((valid, row) => (rollouts[row]?.finish === 'length' ? 0 : valid)),
+  }
 }
 
 function readGroup(context: ModelContext, { ask, responses }: AskedGroup): ReadResponse[] {

@@ -35,6 +35,16 @@ export interface InternalizeMetrics {
   readonly reward_std: number
   /** Mean of each reward term before weighting, by term id. */
   readonly reward_terms: Readonly<Record<string, number>>
+  /** The same over hits and over misses, and their mean rewards; left out where a step has none. */
+  readonly reward_terms_hit?: Readonly<Record<string, number>>
+  readonly reward_terms_miss?: Readonly<Record<string, number>>
+  readonly reward_hit?: number
+  readonly reward_miss?: number
+  /** Values replaced by their group's mean, and rollouts out of their group's statistics; left out where 0. */
+  readonly reward_imputed?: number
+  readonly reward_invalid?: number
+  /** Share of rollouts cut at max_new. */
+  readonly truncated?: number
   readonly hr1: number
   readonly parse_rate: number
   readonly kl: number
@@ -101,6 +111,8 @@ export interface SampleLine {
   readonly answer: string
   readonly hit: boolean
   readonly reward?: number
+  /** The likeliest response to a prompt that is asked throughout Internalization, after `step` steps. */
+  readonly watched?: boolean
 }
 
 /** Counts of Reasoning Collection, for the report. */

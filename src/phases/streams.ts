@@ -16,6 +16,7 @@ const purposes = {
   evaluate: 5n,
   recommend: 6n,
   answers_only: 7n,
+  difficulty: 8n,
 } as const
 export type StreamPurpose = keyof typeof purposes
 

@@ -132,7 +132,7 @@ function askedHtml(sample: SampleLine): Html {
 }
 
 function stepHtml(sample: SampleLine): Html {
-  const step = sample.step > 0 ? `, step ${sample.step}` : ''
+  const step = sample.step > 0 || sample.watched ? `, step ${sample.step}` : ''
   const reward = sample.reward === undefined ? '' : ` · reward ${sample.reward.toFixed(3)}`
   return html`<div class="step"><h4><span>${rowLabel(sample.model)}${step}${reward}</span>${verdict(sample.hit)}</h4>
 <blockquote>${sample.reasoning || '(no reasoning that could be read)'}</blockquote>

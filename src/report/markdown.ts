@@ -110,7 +110,7 @@ function chainTable(chain: DrawnChain): string {
 }
 
 function step(sample: SampleLine): string {
-  const at = sample.step > 0 ? `, step ${sample.step}` : ''
+  const at = sample.step > 0 || sample.watched ? `, step ${sample.step}` : ''
   const text = escapeMarkdown(sample.reasoning) || '(no reasoning that could be read)'
   const chains = (sample.chains ?? []).map((chain) => `${chainTable(chain)}\n>\n`).join('')
   return `> ${escapeMarkdown(rowLabel(sample.model))}${at}, **${sample.hit ? 'hit' : 'miss'}**: ${text}\n>\n${chains}> Answer: ${escapeMarkdown(sample.answer) || '(none)'}`

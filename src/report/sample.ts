@@ -50,6 +50,26 @@ export interface Followed {
   readonly steps: readonly SampleLine[]
 }
 
+/**
+ * Prompts that were asked throughout Internalization, each with at most `steps` of its responses: the first, the last, and
+ * those between at equal distances.
+ */
+export function watchedSamples(samples: readonly SampleLine[], steps = 6): Followed[] {
+  const byInstance = new Map<string, SampleLine[]>()
+  for (const sample of samples)
+    if (sample.watched) byInstance.set(sample.instance, [...(byInstance.get(sample.instance) ?? []), sample])
+  return [...byInstance].map(([instance, all]) => {
+    const ordered = [...new Map(all.map((sample) => [sample.step, sample])).values()].sort(
+      (a, b) => a.step - b.step,
+    )
+    const shown = Math.min(steps, ordered.length)
+    const places = Array.from({ length: shown }, (_, k) =>
+      shown === 1 ? 0 : Math.round((k * (ordered.length - 1)) / (shown - 1)),
+    )
+    return { instance, steps: places.map((place) => ordered[place] as SampleLine) }
+  })
+}
+
 export interface ChosenSamples {
   readonly followed: readonly Followed[]
   readonly hits: readonly SampleLine[]
@@ -66,7 +86,7 @@ export function chooseSamples(
   limits = { followed: 3, hits: 4, misses: 4 },
 ): ChosenSamples {
   const judged = samples.filter((sample) => sample.phase === 'evaluate')
-  const pool = judged.length > 0 ? judged : samples
+  const pool = judged.length > 0 ? judged : samples.filter((sample) => !sample.watched)
   const byInstance = new Map<string, Map<string, SampleLine>>()
   for (const sample of pool) {
     const models = byInstance.get(sample.instance) ?? new Map<string, SampleLine>()

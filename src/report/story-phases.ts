@@ -4,6 +4,7 @@ import type { Figure } from './figure-style.js'
 import { gateLabel, isReasoningMetric, qualityLabel, rowLabel } from './labels.js'
 import { count, duration, metric, percent, quantity } from './numbers.js'
 import type { RunFiles } from './run-files.js'
+import { watchedSamples } from './sample.js'
 import { type Block, figuresBlock, type Section } from './story-blocks.js'
 
 const passLabels = { A: 'A, unhinted', B: 'B, hinted', C: 'C, filled by the builtin teacher' } as const
@@ -116,10 +117,8 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
       blocks: [{ kind: 'text', text: 'No step of Pattern Internalization was recorded.' }],
     }
   const tenth = Math.max(1, Math.round(lines.length / 10))
-  const mean = (
-    part: typeof lines,
-    field: 'reward' | 'hr1' | 'parse_rate' | 'completion_length' | 'entropy' | 'kl' | 'frac_reward_zero_std',
-  ): string => quantity(part.reduce((sum, line) => sum + line[field], 0) / part.length)
+  const mean = (part: typeof lines, field: (typeof fields)[number][0]): string =>
+    quantity(part.reduce((sum, line) => sum + (line[field] ?? 0), 0) / part.length)
   const partial =
     last.step < last.steps ? ` The run stopped at step ${count(last.step)} of ${count(last.steps)}.` : ''
   const mismatch = Math.max(...lines.map((line) => line.logprob_mismatch))
@@ -130,7 +129,9 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
     ['completion_length', 'Completion length, tokens'],
     ['entropy', 'Entropy, nats per token'],
     ['kl', 'KL to the reference, nats per token'],
+    ['truncated', 'Cut at the limit of length'],
     ['frac_reward_zero_std', 'Groups without reward spread'],
+    ['grad_norm', 'Gradient norm'],
   ] as const
   return {
     id: 'internalize',
@@ -152,8 +153,45 @@ export function internalizationSection(run: RunFiles, figures: readonly Figure[]
           mean(lines.slice(-tenth), field),
         ]),
       },
+      ...termsByOutcome(lines.slice(-tenth)),
+      ...watchedBlocks(run),
     ],
   }
+}
+
+/** What hits and misses earn: a term that pays both alike says nothing about the recommendation. */
+function termsByOutcome(lines: RunFiles['internalize']): Block[] {
+  type Terms = Readonly<Record<string, number>>
+  const mean = (all: readonly (Terms | undefined)[], id: string): string => {
+    const values = all.flatMap((terms) => (terms?.[id] === undefined ? [] : [terms[id]]))
+    return values.length === 0 ? '–' : quantity(values.reduce((sum, value) => sum + value, 0) / values.length)
+  }
+  const hits = lines.map((line) => line.reward_terms_hit)
+  const misses = lines.map((line) => line.reward_terms_miss)
+  const ids = [...new Set([...hits, ...misses].flatMap((terms) => Object.keys(terms ?? {})))]
+  if (ids.length === 0) return []
+  return [
+    {
+      kind: 'table',
+      caption: `Reward terms of hits and of misses before weighting, mean over the last ${lines.length === 1 ? 'step' : `${lines.length} steps`}`,
+      head: ['Term', 'Hits', 'Misses'],
+      numeric: [false, true, true],
+      rows: ids.map((id) => [id, mean(hits, id), mean(misses, id)]),
+    },
+  ]
+}
+
+/** The same few prompts throughout the training. */
+function watchedBlocks({ samples }: RunFiles): Block[] {
+  const watched = watchedSamples(samples)
+  if (watched.length === 0) return []
+  return [
+    {
+      kind: 'text',
+      text: 'The same prompts, asked again while the policy was trained; each time the likeliest response. They were chosen by hash from the validation part, before anything was trained.',
+    },
+    ...watched.map((followed): Block => ({ kind: 'followed', followed })),
+  ]
 }
 
 function skippedUpdates(lines: readonly { readonly skipped?: boolean }[]): string {

@@ -43,7 +43,7 @@ export interface RewardMatrix {
 }
 
 export interface GroupRewards {
-  /** Per rollout; 0 where not valid. */
+  /** Per rollout; 0 where a core term is missing. */
   readonly rewards: Float64Array
   readonly valid: Uint8Array
   /** Values before weighting, NaN where missing; the gate always. */

@@ -1,6 +1,7 @@
 /** Every reward term by its id, made from the settings of a run. docs/rewards.md has them in a table. */
 
 import { answered } from './answered.js'
+import { beamRank } from './beam.js'
 import { consistency } from './consistency.js'
 import { type FormFloor, form, formFloor } from './form.js'
 import { grounding } from './grounding.js'
@@ -51,6 +52,7 @@ const makers: Readonly<Record<RewardTermId, (settings: RewardSettings) => Reward
   mrr_cand: ({ norm }) => candidateRank('mrr_cand', norm),
   lin_cand: ({ norm }) => candidateRank('lin_cand', norm),
   rankneg: () => rankNegatives(),
+  beam: () => beamRank(),
   rerank_gain: () => rerankGain(),
   gain: ({ gainClip }) => likelihoodGain(gainClip),
   gain_prob: ({ gainClip }) => probabilityGain(gainClip),

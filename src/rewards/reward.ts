@@ -42,6 +42,8 @@ export interface Rollout {
   /** Frozen model that is not shown the history: sum of token log-probs (nats) of the rollout's own answer, with and without the reasoning. */
   readonly blindJointWith?: number | null
   readonly blindJointWithout?: number | null
+  /** Items that a beam over the catalogue finds behind the reasoning, best first. */
+  readonly beam?: readonly ItemIndex[] | null
   /** Score of a judge, 0 to 1. */
   readonly judged?: number | null
 }
@@ -59,6 +61,7 @@ export type RewardTermId =
   | 'mrr_cand'
   | 'lin_cand'
   | 'rankneg'
+  | 'beam'
   | 'rerank_gain'
   | 'gain'
   | 'gain_prob'
@@ -85,7 +88,7 @@ export type RewardTermId =
  *   likelihood        targetMeanWith, targetProbWith     gain         those and their values without reasoning
  *   post              candidates by the scorer, with and without reasoning
  *   target            targetJoint                        sufficiency  blindJointWith, blindJointWithout
- *   judge             judged
+ *   judge             judged                             beam         beam
  */
 export const rewardNeeds = [
   'text',
@@ -96,6 +99,7 @@ export const rewardNeeds = [
   'post',
   'target',
   'sufficiency',
+  'beam',
   'judge',
 ] as const
 export type RewardNeed = (typeof rewardNeeds)[number]

@@ -20,6 +20,8 @@ export interface MethodReward {
   readonly floor: boolean
   readonly leakPhrases: readonly string[]
   readonly top?: NonNullable<RewardSettings['top']>
+  /** Terms that its answers give no meaning. */
+  readonly without?: readonly string[]
 }
 
 /** A user's term and the weight it has unless rl.reward.weights says otherwise. */
@@ -48,6 +50,16 @@ export function rewardOf(
     ...method.weights,
     ...Object.fromEntries(own.map(({ term, weight }) => [term.id, weight])),
     ...knownWeights(reward.weights, own),
+  }
+  const meaningless = method.without?.find((id) => weights[id])
+  if (meaningless !== undefined) {
+    throw new ReasonrecError(
+      'RR_CONFIG_REWARD',
+      `the reward term ${meaningless} needs answers that are titles`,
+      {
+        remedy: `leave it out (rl.reward.weights.${meaningless}: 0)`,
+      },
+    )
   }
   if (weights.judge && reward.judge_scores === null) throw noJudge()
   const judge = weights.judge && reward.judge_scores !== null ? new ScoreFile(reward.judge_scores) : null

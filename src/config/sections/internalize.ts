@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { count, key, positive } from '../key.js'
 import { policy } from './policy.js'
 import { reward } from './reward.js'
+import { rollouts } from './rollouts.js'
 
 export const rl = z
   .strictObject({
@@ -67,6 +68,7 @@ export const rl = z
       unit: 'steps',
     }),
     valid_instances: key(count().default(64), 'Instances of one validation.', { unit: 'instances' }),
+    ...rollouts,
     reward,
   })
   .prefault({})

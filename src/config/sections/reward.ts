@@ -65,6 +65,10 @@ export const reward = z
       z.enum(['ref', 'policy']).default('ref'),
       'Who scores gain, post, gain_prob and ppl: the frozen model of Imitation, or the policy that sampled.',
     ),
+    beam_width: key(count().default(10), 'beam: titles that the search keeps.', {
+      unit: 'titles',
+      symbol: 'B',
+    }),
     len_buffer: key(count(0).default(64), 'The length penalty starts this far below max_new.', {
       unit: 'tokens',
     }),

@@ -25,6 +25,7 @@ export function r2recReward(config: Pick<Config, 'rl'>, own: readonly OwnTerm[] 
       gate: 'answered',
       floor: false,
       leakPhrases: [],
+      without: ['beam'],
       top: { places: 3, by: config.rl.answer === 'constrained' ? 'scored' : 'listed' },
     },
     own,
