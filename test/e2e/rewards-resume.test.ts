@@ -7,30 +7,25 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PassRate } from '../../src/phases/difficulty-band.js'
 import { readJsonLines } from '../../src/phases/files.js'
 import type { InternalizeMetrics, MetricsLine, SampleLine } from '../../src/phases/run-record.js'
-import {
-  cli,
-  runArguments,
-  sha256,
-  signalAt,
-  start,
-  workFolder,
-  writeSettings,
-  writeTinyData,
-  writeTinyModel,
-} from './command-line.js'
+import { cli, sha256, signalAt, start, workFolder, writeSettings } from './command-line.js'
 
 const folder = workFolder()
 const straight = join(folder.path, 'straight')
 const reward = join(folder.path, 'mine.ts')
 const source = `export const reward = { id: 'brief', weight: 0.25, score: ({ tokens }: { tokens: number }): number => -tokens / 100 }\n`
-let data = ''
-let model = ''
 let settings = ''
 
 const argumentsFor = (out: string): string[] => [
-  ...runArguments({ preset: 're2-small-cpu', settings, model, data, out }),
+  'run',
+  '--preset',
+  're2-quickstart',
+  '--config',
+  settings,
+  '--out',
+  out,
   '--reward',
   reward,
 ]
@@ -41,25 +36,28 @@ const linesOfRun = (out: string): InternalizeMetrics[] =>
 const adapterOf = (out: string): string => sha256(join(out, 'adapter/adapter_model.safetensors'))
 
 beforeAll(async () => {
-  data = await writeTinyData(join(folder.path, 'data'))
-  model = await writeTinyModel(join(folder.path, 'model'))
   writeFileSync(reward, source)
   settings = writeSettings(join(folder.path, 'settings.yaml'), {
-    prompt: { max_words: 30 },
-    collect: { regime: 'builtin', instances: 120, chunk: 60 },
-    sft: { epochs: 12, batch: 8, rank: 8, alpha: 32, lr: 1e-2, direct_mix: 0, save_every: 100 },
+    collect: { instances: 24, k_free: 4 },
+    sft: { epochs: 1, batch: 8 },
     rl: {
       steps: 4,
       prompts: 3,
       group: 3,
-      max_new: 60,
       save_every: 2,
-      lr: 1e-3,
-      mask_truncated: false,
+      dynamic_sampling: false,
       watch: 2,
-      sampling: { oversample: 1.5, band: 'none', overlong: 'leave_out' },
+      sampling: {
+        oversample: 1.5,
+        overlong: 'leave_out',
+        band: 'weight',
+        band_samples: 3,
+        band_instances: 12,
+        teach: 'all',
+      },
       reward: {
         compose: 'gdpo',
+        scorer: 'ref',
         floor: 'off',
         beam_width: 4,
         weights: {
@@ -74,8 +72,7 @@ beforeAll(async () => {
         },
       },
     },
-    eval: { instances: 4, max_new: 12, chunk: 4 },
-    report: { html: true },
+    eval: { instances: 4, free: false, controls: [], chunk: 4 },
   })
   const { status, stderr } = await cli(argumentsFor(straight))
   expect(stderr).not.toMatch(/RR_/)
@@ -95,6 +92,12 @@ describe('the straight run', () => {
       expect(logprob_mismatch).toBe(0)
       expect(truncated).toBeGreaterThanOrEqual(0)
     }
+  })
+
+  it('measured the difficulty of twelve prompts once', () => {
+    const rates = readJsonLines<PassRate>(join(straight, 'pass-rates.jsonl'))
+    expect(rates).toHaveLength(12)
+    for (const { samples, right } of rates) expect([samples, right >= 0, right <= 3]).toEqual([3, true, true])
   })
 
   it('follows two prompts from before the first step to the end, in the report too', () => {
@@ -126,7 +129,7 @@ describe('killed in mid-training', () => {
     expect(stderr).not.toMatch(/RR_/)
     expect(status).toBe(0)
     expect(adapterOf(out)).toBe(adapterOf(straight))
-    for (const name of ['samples.jsonl', 'predictions.jsonl'])
+    for (const name of ['samples.jsonl', 'predictions.jsonl', 'pass-rates.jsonl'])
       expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
   })
 })
