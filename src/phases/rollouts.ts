@@ -42,7 +42,9 @@ export async function rollOut(
   place: RolloutPlace,
 ): Promise<RolloutGroup[]> {
   const { rl, seed } = context.config
-  const [count, temperature] = place.greedy ? [1, 0] : [Math.ceil(rl.group * rl.sampling.oversample), rl.temperature]
+  const [count, temperature] = place.greedy
+    ? [1, 0]
+    : [Math.ceil(rl.group * rl.sampling.oversample), rl.temperature]
   const asks = instances.map((instance, index) => ({
     instance,
     mode: 'reason' as const,
