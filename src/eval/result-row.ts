@@ -21,11 +21,17 @@ export type RowId =
   | 'exchanged_reasoning'
   | 'oracle'
 
-/**
- * think_score: greedy reasoning, then candidates scored; score: candidates scored at once; free: greedy text, parsed;
- * pointwise: a question for each candidate, ranked by expected grade.
- */
-export type InferenceMode = 'none' | 'score' | 'think_score' | 'free' | 'pointwise'
+/** none: rows without a language model. The others: phases/predictions.ts. */
+export type InferenceMode =
+  | 'none'
+  | 'score'
+  | 'think_score'
+  | 'free'
+  | 'pointwise'
+  | 'think_beam'
+  | 'direct_beam'
+  | 'thoughts'
+  | 'ground'
 
 /** A cut-off: HR@K and NDCG@K. */
 export type CutMetric = 'hr1' | `${'hr' | 'ndcg'}${3 | 5 | 10 | 20 | 50}`

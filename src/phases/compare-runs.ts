@@ -138,6 +138,16 @@ function requireSameTests(a: ListedRun, b: ListedRun): void {
       got: `${b.tests.length} tests, ${alone} of the others not among them`,
       remedy: 'evaluate both with the same data.* keys, eval.instances and seed',
     })
+  const ranked = ({ config: { eval: settings } }: EvaluatedRun): string =>
+    settings.candidates === 'full'
+      ? `the catalogue, history ${settings.mask_history ? 'masked' : 'let in'}`
+      : 'lists'
+  if (ranked(a) !== ranked(b))
+    throw differs('rank different candidates', {
+      expected: `${ranked(a)} as in ${a.path}`,
+      got: ranked(b),
+      remedy: 'evaluate both with the same eval.candidates and eval.mask_history',
+    })
   for (const test of a.tests) {
     const other = theirs.get(test.id) as Instance
     const [own, its] = [namesOf(a.dataset, test), namesOf(b.dataset, other)]

@@ -5,36 +5,17 @@
  */
 
 import type { Instance } from '../data/types.js'
-import { ReasonrecError } from '../engine/errors.js'
-import type { RowId } from '../eval/result-row.js'
 import { meansOf } from '../eval/significance.js'
-import type { Control, ControlId, Method } from '../methods/method.js'
-import { type AnswersOnly, answersOnly } from './answers-only.js'
-import type { PhaseContext, StageModel } from './context.js'
+import type { PhaseContext } from './context.js'
+import { evaluationTasks, metricsOf, rankedInstance, type Task } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
-import { type ModelMode, type Prediction, predict, ranking, scoreBehind } from './predictions.js'
+import { answerBehind, inferenceModes, type Prediction, predict, ranking } from './predictions.js'
 import { titlesOf } from './responses.js'
-import type { SampleLine, ValidationMetrics } from './run-record.js'
+import type { SampleLine } from './run-record.js'
 import { prepareSasrec } from './sasrec-baseline.js'
-import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
 import { nextInRing } from './streams.js'
-
-interface Task {
-  readonly row: RowId
-  readonly mode: ModelMode
-  readonly after: ValidationMetrics['after']
-  /** Training steps behind the model. */
-  readonly step: number
-  readonly stage: StageModel
-  /** The tests as this row is shown them; the targets and candidates are everybody's. */
-  readonly shown: readonly Instance[]
-  /** Not the models' own row but a check on it: no samples, no point in the curves. */
-  readonly control?: true
-  /** The row whose reasonings are read here, each by another test than it was written for. */
-  readonly reasoningsOf?: RowId
-}
 
 export async function evaluate(context: PhaseContext): Promise<void> {
   const { config, run, progress } = context
@@ -44,7 +25,10 @@ export async function evaluate(context: PhaseContext): Promise<void> {
   const { next } = run.begin('evaluate')
   try {
     if (config.baselines.sasrec.enabled)
-      await prepareSasrec({ ...context, folder: run.file('baselines') }, instances)
+      await prepareSasrec(
+        { ...context, folder: run.file('baselines') },
+        instances.map((instance) => rankedInstance(context, instance)),
+      )
     const tasks = await evaluationTasks(context, instances)
     progress.start('evaluate', tasks.length * instances.length, 'tests')
     progress.advance(doneTests(next, chunks, instances.length, config.eval.chunk), 0)
@@ -70,70 +54,6 @@ export async function evaluate(context: PhaseContext): Promise<void> {
   run.finish('evaluate')
 }
 
-/** The main mode of every model first; scores without reasoning after them. */
-async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]): Promise<Task[]> {
-  const { config, dataset, method } = context
-  const { eval: settings, rl } = config
-  const shown = tests.map((instance) => method.question(dataset, instance))
-  const imitated = await imitatedStage(context)
-  const internalized = await internalizedStage(context, imitated)
-  const models = [
-    { row: 'base', after: 'base', step: 0, stage: baseStage(context) },
-    { row: 'imitated', after: 'imitate', step: 0, stage: imitated },
-    ...(internalized
-      ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const]
-      : []),
-  ] as const
-  const modes: ModelMode[] =
-    settings.direct && settings.mode !== 'score' ? [settings.mode, 'score'] : [settings.mode]
-  const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode, shown })))
-  const [base, last] = [models[0], models.at(-1) ?? models[0]]
-  if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free', shown })
-  if (settings.pointwise) tasks.push({ ...last, mode: pointwiseOf(method), shown, control: true })
-  for (const row of controlIds.filter((id) => settings.controls.includes(id))) {
-    const exchanged = controlOf(method, row)(dataset, tests, config.seed)
-    tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
-  }
-  if (settings.controls.includes('exchanged_reasoning') && settings.mode === 'think_score') {
-    const own = { row: 'exchanged_reasoning', reasoningsOf: last.row, control: true } as const
-    tasks.push({ ...last, ...own, mode: settings.mode, shown })
-  }
-  if (settings.controls.includes('answers_only'))
-    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown))
-  return tasks
-}
-
-/** Trained without reasoning, so asked without it. */
-function answersOnlyTasks({ sft, rl }: AnswersOnly, steps: number, shown: readonly Instance[]): Task[] {
-  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode: 'score', shown }
-  return rl
-    ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
-    : [first]
-}
-
-function pointwiseOf(method: Method): ModelMode {
-  if (method.eachCandidate) return 'pointwise'
-  throw new ReasonrecError(
-    'RR_CONFIG_VALUE',
-    `eval.pointwise: ${method.name} does not rate candidates one by one`,
-    {
-      expected: 'method r2rec',
-      remedy: 'leave it out',
-    },
-  )
-}
-
-const controlIds = ['shuffled_history', 'shuffled_ratings'] as const satisfies readonly ControlId[]
-
-function controlOf(method: Method, id: ControlId): Control {
-  const control = method.controls[id]
-  if (control) return control
-  throw new ReasonrecError('RR_CONFIG_VALUE', `eval.controls: ${method.name} has no control ${id}`, {
-    expected: Object.keys(method.controls).join(', '),
-    remedy: 'leave it out',
-  })
-}
-
 async function evaluateChunk(
   context: PhaseContext,
   task: Task,
@@ -143,14 +63,14 @@ async function evaluateChunk(
   const predictions =
     task.reasoningsOf === undefined
       ? await predict(context, task.stage, task.mode, instances)
-      : await scoreBehind(context, task.stage, instances, exchangedReasonings(context, task, instances))
+      : await answerBehind(context, task.stage, instances, exchangedReasonings(context, task, instances))
   predictions.forEach((prediction, index) => {
     context.run.append('predictions', {
       row: task.row,
       mode: task.mode,
       ...prediction,
     } satisfies PredictionLine)
-    const shown = first && task.mode !== 'score' && index < context.config.report.samples
+    const shown = first && inferenceModes[task.mode].thinks && index < context.config.report.samples
     if (shown) sample(context, task, instances[index] as Instance, prediction)
   })
   return predictions.reduce((sum, { tokens }) => sum + tokens, 0)
@@ -201,7 +121,7 @@ function drawn(
 function noteRow(context: PhaseContext, task: Task, instances: readonly Instance[]): void {
   if (task.mode !== context.config.eval.mode) return
   const lines = readPredictions(context.run).filter(({ row, mode }) => row === task.row && mode === task.mode)
-  const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines, context.method.metrics))
+  const { hr1, hr5, ndcg5 } = meansOf(outcomesOf(instances, lines, metricsOf(context.config, context.method)))
   context.run.metrics({
     phase: 'evaluate',
     model: task.row,

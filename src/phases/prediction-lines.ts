@@ -25,15 +25,15 @@ export function outcomesOf(
 ): Outcome[] {
   const byInstance = new Map(lines.map((line) => [line.instance, line]))
   const ordered = instances.map(({ id }) => byInstance.get(id))
-  if (ordered.some((line) => line?.mode === 'free')) {
-    const ranks = instances.map(({ target }, index) => freeRank(ordered[index], target))
+  if (ordered.some((line) => line && !line.scores)) {
+    const ranks = instances.map(({ target }, index) => rankAmongNamed(ordered[index], target))
     return rankingOutcomes(instances, { ranks }, { metrics })
   }
   return rankingOutcomes(instances, { scores: ordered.map((line) => line?.scores ?? null) }, { metrics })
 }
 
 /** Place of the target in what was named; infinity where it was not. */
-function freeRank(line: PredictionLine | undefined, target: number): number {
+function rankAmongNamed(line: PredictionLine | undefined, target: number): number {
   const place = (line?.ranking ?? [line?.item]).indexOf(target)
   return place < 0 ? Number.POSITIVE_INFINITY : place + 1
 }

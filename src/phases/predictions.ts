@@ -1,229 +1,112 @@
 /**
- * How a model answers a test (spec section 6).
- *   think_score  greedy reasoning, closed by force where it does not end, then every candidate's title is
- *                scored behind it with everything before shared: a full ranking;
- *   score        the direct prompt, every candidate scored at once, no reasoning;
- *   free         greedy text, parsed: a hit or nothing;
- *   pointwise    a question for each candidate (Method.eachCandidate), reasoning and then its grades scored; candidates
- *                are ranked by the expected grade sum k p(k), not by the likeliest one, which would tie.
+ * How a model answers a test: the registry of inference modes (spec section 6).
+ *
+ *   mode         spec  reasoning  answer                                                     lists  whole catalogue
+ *   free         I1    greedy     written, parsed: a hit or nothing                            x       x
+ *   think_score  I2    greedy     every candidate's title scored behind it                     x
+ *   think_beam   I3    greedy     beam over the trie of titles behind it                               x
+ *   thoughts     I4    N sampled  each scored (lists) or searched (catalogue), then merged     x       x
+ *   score        I5    none       every candidate scored behind the direct prompt              x
+ *   direct_beam  I5    none       beam behind the direct prompt                                        x
+ *   ground       I6    greedy     written, then the titles most like it                        x       x
+ *   pointwise    -     greedy     a question for each candidate, ranked by expected grade      x
+ *
+ * Lists: the instance names its candidates and the prompt shows them. Whole catalogue: it names none.
  */
 
 import type { Instance } from '../data/types.js'
-import { generate, type Sample } from '../engine/index.js'
+import { ReasonrecError } from '../engine/errors.js'
 import type { InferenceMode } from '../eval/result-row.js'
-import { untrustedPassage } from '../prompts/untrusted-text.js'
-import { decodeOptions, type ModelContext, type StageModel } from './context.js'
-import { askResponses, scoreChoices } from './responses.js'
-import { derivedSeed, streamId } from './streams.js'
+import type { ModelContext, StageModel } from './context.js'
+import { directThenSearch, searchBehind, severalThoughts, thinkThenSearch } from './predictions-catalogue.js'
+import { writeFreely, writeThenGround } from './predictions-free.js'
+import { oneByOne, scoreBehind, scoreOnly, thinkThenScore } from './predictions-scored.js'
+
+export { expectedGrade, scoreBehind } from './predictions-scored.js'
 
 export type ModelMode = Exclude<InferenceMode, 'none'>
 
 /** One answer, as a line of predictions.jsonl (with the row's id and mode). */
 export interface Prediction {
   readonly instance: string
-  /** By candidate, in the instance's order: what they are ranked by; null in free mode. */
+  /** By candidate, in the instance's order: what they are ranked by; null where items are named instead. */
   readonly scores: readonly number[] | null
-  /** Free mode: the item named, null where the text names none. */
+  /** Without scores: the item named first, null where none is. */
   readonly item: number | null
-  /** Free mode: the items named, best first, where the answer is a list. */
+  /** Without scores: the items named, best first, where the answer is a list. */
   readonly ranking?: readonly number[]
-  /** Mean log-prob per token of the target's title; null in free mode. */
+  /** Mean log-prob per token of the target's title; null where it was not scored. */
   readonly target_mean: number | null
   readonly reasoning: string
-  /** The answer came in the asked form (think_score: the reasoning ended by itself). */
+  /** The answer came in the asked form (modes that think: the reasoning ended by itself). */
   readonly parsed: boolean
   /** Tokens the model wrote. */
   readonly tokens: number
 }
 
-const greedy = { temperature: 0 } as const
+type Answer = (
+  context: ModelContext,
+  stage: StageModel,
+  instances: readonly Instance[],
+) => Promise<Prediction[]>
 
+export interface InferenceEntry {
+  readonly answer: Answer
+  /** Instances that name their candidates. */
+  readonly lists: boolean
+  /** Instances that name none: any title of the catalogue is an answer. */
+  readonly catalogue: boolean
+  /** A reasoning is written first. */
+  readonly thinks: boolean
+}
+
+export const inferenceModes: Readonly<Record<ModelMode, InferenceEntry>> = {
+  free: { answer: writeFreely, lists: true, catalogue: true, thinks: true },
+  think_score: { answer: thinkThenScore, lists: true, catalogue: false, thinks: true },
+  think_beam: { answer: thinkThenSearch, lists: false, catalogue: true, thinks: true },
+  thoughts: { answer: severalThoughts, lists: true, catalogue: true, thinks: true },
+  score: { answer: scoreOnly, lists: true, catalogue: false, thinks: false },
+  direct_beam: { answer: directThenSearch, lists: false, catalogue: true, thinks: false },
+  ground: { answer: writeThenGround, lists: true, catalogue: true, thinks: true },
+  pointwise: { answer: oneByOne, lists: true, catalogue: false, thinks: true },
+}
+
+/** Instances of one kind: all name candidates, or none does. Throws RR_CONFIG_VALUE where the mode has no use for them. */
 export async function predict(
   context: ModelContext,
   stage: StageModel,
   mode: ModelMode,
   instances: readonly Instance[],
 ): Promise<Prediction[]> {
-  if (mode === 'score') return scoreOnly(context, stage, instances)
-  if (mode === 'pointwise') return oneByOne(context, stage, instances)
-  return mode === 'free' ? writeFreely(context, stage, instances) : thinkThenScore(context, stage, instances)
+  requireMode(mode, instances.some(({ candidates }) => candidates.length === 0) ? 'catalogue' : 'lists')
+  return inferenceModes[mode].answer(context, stage, instances)
 }
 
-async function thinkThenScore(
-  context: ModelContext,
-  stage: StageModel,
-  instances: readonly Instance[],
-): Promise<Prediction[]> {
-  const { encoding, method, tokenizer } = context
-  const groups = instances.map((instance, index) => ({
-    prompt: encoding.prompt(instance, 'reason'),
-    samples: [{ stream: streamId('evaluate', 0, index, 0), given: encoding.frame.thinkOpen }],
-    candidates: encoding.choices(instance),
-  }))
-  const script = [
-    {
-      kind: 'free',
-      maxNew: maxNew(context),
-      sampling: greedy,
-      stopTokens: tokenizer.eosIds,
-      stopTokenEndsSample: false,
-      stopStrings: [method.form.thinkClose.trim()],
-    },
-    { kind: 'given', ids: encoding.frame.answerOpen, idsIfUnclosed: encoding.frame.forcedAnswer },
-  ] as const
-  const samples = await generate(
-    stage.model,
-    stage.adapters,
-    groups,
-    script,
-    decodeOptions(context, seed(context)),
-    { signal: context.signal },
-  )
-  return instances.map((instance, index) => {
-    const sample = samples[index]![0]!
-    return {
-      ...scored(context, instance, { joint: sample.candidateJoint, mean: sample.candidateMean }),
-      reasoning: thought(context, sample),
-      parsed: sample.finishes[0] === 'stop_string',
-      tokens: sample.kinds.reduce((count, kind) => count + (kind === 0 ? 1 : 0), 0),
-    }
-  })
-}
-
-/** Candidates scored behind a reasoning that was written before, perhaps for somebody else: a think_score without the thinking. */
-export async function scoreBehind(
+/** Answers behind reasonings that were written before, perhaps for somebody else: no token is sampled. */
+export async function answerBehind(
   context: ModelContext,
   stage: StageModel,
   instances: readonly Instance[],
   reasonings: readonly string[],
 ): Promise<Prediction[]> {
-  const { encoding } = context
-  const requests = instances.map((instance, index) => ({
-    prompt: encoding.prompt(instance, 'reason'),
-    prefixes: [encoding.beforeAnswer(untrustedPassage(reasonings[index] as string))],
-    choices: encoding.choices(instance),
-  }))
-  const scores = await scoreChoices(context, stage.model, stage.adapters, requests)
-  return instances.map((instance, index) => ({
-    ...scored(context, instance, scores[index]![0]!),
-    reasoning: reasonings[index] as string,
-    parsed: true,
-    tokens: 0,
-  }))
+  const over = instances.some(({ candidates }) => candidates.length === 0)
+  return (over ? searchBehind : scoreBehind)(context, stage, instances, reasonings)
 }
 
-async function scoreOnly(
-  context: ModelContext,
-  stage: StageModel,
-  instances: readonly Instance[],
-): Promise<Prediction[]> {
-  const requests = instances.map((instance) => ({
-    prompt: context.encoding.prompt(instance, 'direct'),
-    prefixes: [context.encoding.frame.directOpen],
-    choices: context.encoding.choices(instance),
-  }))
-  const scores = await scoreChoices(context, stage.model, stage.adapters, requests)
-  return instances.map((instance, index) => ({
-    ...scored(context, instance, scores[index]![0]!),
-    reasoning: '',
-    parsed: true,
-    tokens: 0,
-  }))
-}
-
-async function oneByOne(
-  context: ModelContext,
-  stage: StageModel,
-  instances: readonly Instance[],
-): Promise<Prediction[]> {
-  const asked = instances.map((instance) => context.method.eachCandidate?.(context.dataset, instance) ?? [])
-  const answers = await thinkThenScore(context, stage, asked.flat())
-  let next = 0
-  return instances.map((instance, index) => {
-    const own = (asked[index] ?? []).map(() => answers[next++] as Prediction)
-    const scores = own.map((answer) => expectedGrade(answer.scores ?? []))
-    return {
-      instance: instance.id,
-      scores,
-      item: null,
-      target_mean: null,
-      reasoning: own[scores.indexOf(Math.max(...scores))]?.reasoning ?? '',
-      parsed: own.every(({ parsed }) => parsed),
-      tokens: own.reduce((sum, { tokens }) => sum + tokens, 0),
-    }
-  })
-}
-
-/** sum k p(k) over grades 1, 2, ... from their log-probs, p renormalised over them. */
-export function expectedGrade(logprobs: readonly number[]): number {
-  const largest = Math.max(...logprobs)
-  const weights = logprobs.map((logprob) => Math.exp(logprob - largest))
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  return weights.reduce((sum, weight, index) => sum + (index + 1) * weight, 0) / total
-}
-
-async function writeFreely(
-  context: ModelContext,
-  stage: StageModel,
-  instances: readonly Instance[],
-): Promise<Prediction[]> {
-  const asks = instances.map((instance, index) => ({
-    instance,
-    mode: 'reason' as const,
-    streams: [streamId('evaluate', 0, index, 0)],
-  }))
-  const options = { style: 'free', maxNew: maxNew(context), sampling: greedy, seed: seed(context) } as const
-  const groups = await askResponses(context, stage, asks, options)
-  return groups.map(({ ask, responses }) => {
-    const response = responses[0]!
-    const {
-      reasoning,
-      item,
-      ranking: named,
-    } = context.method.parse(context.dataset, ask.instance, response.text)
-    return {
-      instance: ask.instance.id,
-      scores: null,
-      item,
-      ...(named && { ranking: named }),
-      target_mean: null,
-      reasoning: reasoning ?? response.text,
-      parsed: item !== null,
-      tokens: response.written,
-    }
-  })
-}
-
-function scored(
-  context: ModelContext,
-  instance: Instance,
-  scores: { readonly joint: Float32Array; readonly mean: Float32Array },
-): Pick<Prediction, 'instance' | 'scores' | 'item' | 'target_mean'> {
-  const ranked = context.config.eval.norm === 'mean' ? scores.mean : scores.joint
-  return {
-    instance: instance.id,
-    scores: Array.from(ranked),
-    item: null,
-    target_mean: scores.mean[instance.candidates.indexOf(instance.target)] ?? null,
-  }
-}
-
-/** The reasoning as text, without its tags. */
-export function thought(context: ModelContext, sample: Pick<Sample, 'tokens' | 'kinds'>): string {
-  const text = context.tokenizer.decode(
-    sample.tokens.filter((_, index) => sample.kinds[index] === 0),
-    { skipSpecial: true },
+export function requireMode(mode: ModelMode, over: 'lists' | 'catalogue'): void {
+  if (inferenceModes[mode][over]) return
+  const able = (Object.keys(inferenceModes) as ModelMode[]).filter((one) => inferenceModes[one][over])
+  throw new ReasonrecError(
+    'RR_CONFIG_VALUE',
+    over === 'lists'
+      ? `mode ${mode} searches the whole catalogue`
+      : `mode ${mode} needs a list of candidates, and the whole catalogue is to be ranked`,
+    {
+      expected: `one of ${able.join(', ')}`,
+      got: mode,
+      remedy: over === 'lists' ? 'change eval.mode, or set eval.candidates: full' : 'change eval.mode',
+    },
   )
-  const close = text.indexOf(context.method.form.thinkClose.trim())
-  return (close < 0 ? text : text.slice(0, close)).trim()
-}
-
-function maxNew(context: ModelContext): number {
-  return context.config.eval.max_new ?? context.config.rl.max_new
-}
-
-function seed(context: ModelContext): bigint {
-  return derivedSeed(context.config.seed, 'evaluate')
 }
 
 /** The candidates by falling score; equal scores keep the list's order, which is random. */

@@ -6,11 +6,12 @@ import { trainCounts } from '../eval/baselines/baseline.js'
 import { countingBaselines } from '../eval/baselines/counting.js'
 import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
 import { type PositionBias, positionBias } from '../eval/position-bias.js'
-import { evaluateRanking, resultRow, type Scores } from '../eval/protocol.js'
+import { rankingOutcomes, resultRow } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
 import { type Outcome, pairedDifferences } from '../eval/significance.js'
 import { citations } from '../rewards/citations.js'
 import type { PhaseContext } from './context.js'
+import { directMode, metricsOf, rankedInstance, ranksCatalogue } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { ranking } from './predictions.js'
@@ -63,7 +64,12 @@ function judgedRows(context: PhaseContext, instances: readonly Instance[]): Judg
   }
   return [...rows.values()].map((lines) => {
     const { row: id, mode } = lines[0] as PredictionLine
-    return { id, mode, lines, outcomes: outcomesOf(instances, lines, context.method.metrics) }
+    return {
+      id,
+      mode,
+      lines,
+      outcomes: outcomesOf(instances, lines, metricsOf(context.config, context.method)),
+    }
   })
 }
 
@@ -76,16 +82,21 @@ function baselineRows(context: PhaseContext, instances: readonly Instance[]): Re
   const { dataset, config, method } = context
   const sasrec = sasrecScores(context.run.file('baselines'), instances)
   const { oracle } = dataset
-  const rows: { id: ResultRow['id']; scores: Scores }[] = [
-    ...countingBaselines(dataset, config.baselines).map(({ id, score }) => ({
-      id,
-      scores: instances.map((instance) => score(instance)),
-    })),
-    ...(sasrec ? [{ id: 'sasrec', scores: sasrec } as const] : []),
-    ...(oracle ? [{ id: 'oracle', scores: instances.map((instance) => oracle(instance)) } as const] : []),
+  const rows: { id: ResultRow['id']; score: (instance: Instance, test: number) => readonly number[] }[] = [
+    ...countingBaselines(dataset, config.baselines),
+    ...(sasrec ? [{ id: 'sasrec', score: (_: Instance, test: number) => sasrec[test] ?? [] } as const] : []),
+    ...(oracle ? [{ id: 'oracle', score: oracle } as const] : []),
   ]
-  return rows.map(({ id, scores }) =>
-    evaluateRanking(instances, { scores }, { id, mode: 'none', seed: config.seed, metrics: method.metrics }),
+  const metrics = metricsOf(config, method)
+  // One test at a time: scores of whole catalogues would not fit.
+  return rows.map(({ id, score }) =>
+    resultRow(
+      instances.flatMap((instance, test) => {
+        const asked = rankedInstance(context, instance)
+        return rankingOutcomes([asked], { scores: [score(asked, test)] }, { metrics })
+      }),
+      { id, mode: 'none', seed: config.seed },
+    ),
   )
 }
 
@@ -131,7 +142,7 @@ function quality(
   row: JudgedRow,
   rows: readonly JudgedRow[],
 ): Record<string, number> {
-  const direct = rows.find(({ id, mode }) => id === row.id && mode === 'score')
+  const direct = rows.find(({ id, mode }) => id === row.id && mode === directMode(context.config))
   const byInstance = new Map(row.lines.map((line) => [line.instance, line]))
   const lines = instances.map(({ id }) => byInstance.get(id) as PredictionLine)
   const first = instances.map((instance, index) =>
@@ -143,7 +154,7 @@ function quality(
     recommendations: first,
     histories: instances.map(({ history }) => history),
     targets: instances.map(({ target }) => target),
-    candidates: instances.map(({ candidates }) => candidates),
+    ...(!ranksCatalogue(context.config) && { candidates: instances.map(({ candidates }) => candidates) }),
   })
   const strata = stratifiedHitRate(
     counts,
@@ -151,7 +162,7 @@ function quality(
     row.outcomes.map(({ hr1 }) => hr1),
   )
   return finite({
-    ...(direct && row.mode === 'think_score' ? gains(row, direct) : {}),
+    ...(direct && direct !== row ? gains(row, direct) : {}),
     reasoning_words: mean(lines.map(({ reasoning }) => words(reasoning).length)),
     reasoning_tokens: mean(lines.map(({ tokens }) => tokens)),
     reasoning_closed: mean(lines.map(({ parsed }) => (parsed ? 1 : 0))),

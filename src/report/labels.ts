@@ -30,6 +30,10 @@ export const modeLabels: Readonly<Record<InferenceMode, string>> = {
   think_score: 'think, then score',
   free: 'free text',
   pointwise: 'one by one',
+  think_beam: 'think, then search',
+  direct_beam: 'search',
+  thoughts: 'several thoughts',
+  ground: 'free text, nearest title',
 }
 
 /** The three models of the story, in its order. */

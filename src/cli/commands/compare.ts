@@ -9,6 +9,7 @@ import { ReasonrecError } from '../../engine/index.js'
 import { methodOf } from '../../methods/registry.js'
 import { openDataset } from '../../methods/session.js'
 import { compareRuns, type EvaluatedRun, type RunComparison } from '../../phases/compare-runs.js'
+import { metricsOf } from '../../phases/evaluation-tasks.js'
 import { isRunDirectory } from '../../phases/run-directory.js'
 import { modeLabel, rowLabel } from '../../report/labels.js'
 import { metric, probability, signed, signedInterval } from '../../report/numbers.js'
@@ -70,7 +71,7 @@ async function evaluatedRun(folder: string, other?: EvaluatedRun): Promise<Evalu
   const { config } = readStoredConfig(`${path}/config.yaml`)
   const same = other && JSON.stringify(other.config.data) === JSON.stringify(config.data)
   const dataset: Dataset = same ? other.dataset : await openDataset(config)
-  return { path, config, dataset, metrics: methodOf(config).metrics }
+  return { path, config, dataset, metrics: metricsOf(config, methodOf(config)) }
 }
 
 function rendered({ a, b, n, users, differences, mcnemar, differing_users }: RunComparison): string {

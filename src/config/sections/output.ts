@@ -1,7 +1,7 @@
 /** What comes out: evaluation and report. */
 
 import { z } from 'zod'
-import { count, key, orAll } from '../key.js'
+import { count, key, orAll, positive, share } from '../key.js'
 
 export const evaluation = z
   .strictObject({
@@ -11,8 +11,50 @@ export const evaluation = z
       { unit: 'instances' },
     ),
     mode: key(
-      z.enum(['think_score', 'score', 'free']).default('think_score'),
-      'How a model answers: think then score every candidate, score at once, or write freely.',
+      z
+        .enum(['think_score', 'score', 'free', 'think_beam', 'direct_beam', 'thoughts', 'ground'])
+        .default('think_score'),
+      'How a model answers. think_score: think, then score every candidate; score: score at once; free: write an answer. think_beam and direct_beam search the whole catalogue (eval.candidates: full), with and without thinking. thoughts: several sampled reasonings, merged, at as many times the cost. ground: write freely, then take the titles most like the answer.',
+    ),
+    candidates: key(
+      z.enum(['lists', 'full']).default('lists'),
+      'lists: each test ranks its own candidates, which the prompt shows. full: the prompt shows none and any title of the catalogue may be answered; needs a mode that can, such as think_beam, and costs some eval.beam rows per title token. Models trained on lists meet a prompt that they have not seen.',
+    ),
+    mask_history: key(
+      z.boolean().default(true),
+      'Whole catalogue: items of the history shown are no answers. False lets them in, and a model that copies the history stands in the way of its own hits; report both where targets repeat.',
+    ),
+    beam: key(
+      count().default(50),
+      'Whole catalogue: hypotheses kept, and titles named, best first; a target that the beam loses is a miss at every cut. As wide as the catalogue nothing is lost, at the cost of scoring every title.',
+      { unit: 'titles', symbol: 'B' },
+    ),
+    renormalise: key(
+      z.boolean().default(false),
+      'Beam scores over the tokens that can still lead to a title instead of the whole vocabulary: rare beginnings with one continuation rise.',
+    ),
+    thoughts: z
+      .strictObject({
+        count: key(count().default(4), 'Reasonings sampled per test in mode thoughts.', {
+          unit: 'thoughts',
+          symbol: 'N',
+        }),
+        temperature: key(
+          positive().default(0.8),
+          'How far they differ; close to 0 all of them are the greedy one.',
+        ),
+        top_p: key(share().default(0.95), 'Tokens of the least likely rest are never drawn.', {
+          unit: 'share',
+        }),
+        merge: key(
+          z.enum(['max', 'mean_posterior', 'logsumexp']).default('max'),
+          'Merging: the thought that speaks best for an item counts (max), each thought has one vote (mean_posterior), or likelihoods add up (logsumexp).',
+        ),
+      })
+      .prefault({}),
+    grounding_model: key(
+      z.string().nullable().default(null),
+      'Mode ground: folder of a sentence-embedding model (model.onnx or onnx/model.onnx, tokenizer.json), run by onnxruntime-node on every title once; null compares words.',
     ),
     norm: key(
       z.enum(['joint', 'mean']).default('joint'),

@@ -15,7 +15,8 @@
 import type { Dataset, Instance } from '../../data/types.js'
 import type { PromptPart } from '../../prompts/prompt.js'
 import type { ParsedAnswer } from '../method.js'
-import { evidenceOf, labelOf, labelOfItem, ratingClasses, shownRating } from './question.js'
+import { itemNamed } from '../named-item.js'
+import { asksTitle, evidenceOf, labelOf, labelOfItem, ratingClasses, shownRating } from './question.js'
 import { stepNumbers } from './walk.js'
 
 const tags = ['<think>', '</think>', '<answer>', '</answer>'] as const
@@ -86,6 +87,7 @@ function readAnswer(
   answer: string,
 ): Pick<ParsedAnswer, 'item' | 'ranking' | 'ratingError'> {
   const { query, answer: own } = evidenceOf(instance)
+  if (asksTitle(instance)) return { item: itemNamed(dataset, instance, answer) }
   if (query === 'ranking') {
     const ranking = rankingIn(instance, answer)
     return ranking ? { item: ranking[0] ?? null, ranking } : { item: null }

@@ -27,6 +27,11 @@ export function asksRating({ evidence }: Pick<Instance, 'evidence'>): boolean {
   return (evidence as Evidence | undefined)?.query === 'rating'
 }
 
+/** Is the answer a title of the whole catalogue, because no candidates are named? */
+export function asksTitle(instance: Instance): boolean {
+  return evidenceOf(instance).query === 'ranking' && instance.candidates.length === 0
+}
+
 /** A ranking by titles alone where nothing else was put there. */
 export function evidenceOf(instance: Instance): Evidence {
   return (instance.evidence as Evidence | undefined) ?? { query: 'ranking', ratings: [], chains: [] }

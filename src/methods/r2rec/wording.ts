@@ -14,7 +14,7 @@ import type { Prompt, PromptPart } from '../../prompts/prompt.js'
 import { fillTemplate, lineParts, loadTemplate, type PromptTemplate } from '../../prompts/template.js'
 import type { AnswerForm } from '../method.js'
 import { type Chain, type Hop, hopsOf } from './chain.js'
-import { type Evidence, evidenceOf, labelOf, shownRating } from './question.js'
+import { asksTitle, type Evidence, evidenceOf, labelOf, shownRating } from './question.js'
 import { hopName, type Step } from './walk.js'
 
 export type WordingName = 'standard' | 'compact'
@@ -37,14 +37,16 @@ export interface View {
   readonly answer?: number
 }
 
-type PromptKind = 'ranking' | 'rating' | 'ranking-direct' | 'rating-direct'
+type PromptKind = `${'ranking' | 'rating' | 'catalogue'}${'' | '-direct'}`
 
 /** Each with the name of the file that holds it: prompts/<kind>[-compact].txt. */
 const kinds = [
   'ranking',
   'rating',
+  'catalogue',
   'ranking-direct',
   'rating-direct',
+  'catalogue-direct',
 ] as const satisfies readonly PromptKind[]
 
 export const standardForm: AnswerForm = {
@@ -91,7 +93,8 @@ export class Wording {
       task: this.task(dataset, instance),
       form: this.thoughtForm(instance),
     }
-    const kind: PromptKind = mode === 'direct' ? `${query}-direct` : query
+    const asked = asksTitle(instance) ? 'catalogue' : query
+    const kind: PromptKind = mode === 'direct' ? `${asked}-direct` : asked
     return fillTemplate(this.templates[kind], values)
   }
 
@@ -177,6 +180,7 @@ export class Wording {
 
   private answerForm(instance: Instance): string {
     if (evidenceOf(instance).query === 'rating') return 'number from 1 to 5'
+    if (asksTitle(instance)) return 'title'
     const asked = this.labelsAsked(instance)
     const shown = Array.from({ length: Math.min(3, asked) }, () => 'label').join(' > ')
     return asked > 3 ? `${shown} > ...` : shown
@@ -198,6 +202,10 @@ export class Wording {
         titleOf(dataset, instance.target),
         `? ${walk}${rule} The last step states your estimate. Then give the number.`,
       ]
+    if (asksTitle(instance)) {
+      const noun = plainNoun(dataset.noun)
+      return [`Which ${noun} does u0 take next? ${walk}${rule} Then give the exact title of the ${noun}.`]
+    }
     const count = this.labelsAsked(instance)
     const ranking =
       count === instance.candidates.length
