@@ -57,35 +57,42 @@ async function refusal(layout: Pick<Layout, 'files'>, options: ImportOptions = {
 }
 
 describe('a set in the layout of', () => {
-  it.each(Object.entries(layouts))('%s gives the rows it was made from', async (name, layout) => {
-    const { sets, refused, ignored } = await imported(layout, { trustPickle: layout.trustPickle })
-    expect({ refused, ignored, sets: sets.length }).toEqual({ refused: [], ignored: [], sets: 1 })
-    const [set] = sets as [ImportReport['sets'][number]]
-    expect(set).toMatchObject({ format: layout.format, lists: layout.lists ?? {} })
-    const got = new Map<string, Record<string, string>[]>()
-    for (const row of await rows(set.out, 'interactions'))
-      got.set(row.user ?? '', [...(got.get(row.user ?? '') ?? []), row])
-    for (const own of events()) {
-      const user = layout.user(own[0]?.user ?? 0)
-      expect(
-        got.get(user)?.map(({ item }) => item),
-        user,
-      ).toEqual(own.map(({ item }) => layout.item(item)))
-      if (layout.rated)
-        expect(got.get(user)?.map(({ rating }) => Number(rating))).toEqual(own.map(({ rating }) => rating))
-      else expect(got.get(user)?.[0]).not.toHaveProperty('rating')
-      if (layout.timed)
-        expect(got.get(user)?.map(({ timestamp }) => Number(timestamp))).toEqual(own.map(({ time }) => time))
-      else expect(got.get(user)?.[0]).toHaveProperty('order')
-    }
-    const titles = new Map((await rows(set.out, 'items')).map(({ item = '', title = '' }) => [item, title]))
-    for (const { item } of events().flat())
-      expect(titles.get(layout.item(item)), name).toBe(layout.titled ? titleOf(item) : '')
-    await expectSameAfterExport(
-      set.out,
-      tableForms[Object.keys(layouts).indexOf(name) % tableForms.length] ?? 'csv',
-    )
-  })
+  it.each(Object.entries(layouts))(
+    '%s gives the rows it was made from',
+    async (name, layout) => {
+      const { sets, refused, ignored } = await imported(layout, { trustPickle: layout.trustPickle })
+      expect({ refused, ignored, sets: sets.length }).toEqual({ refused: [], ignored: [], sets: 1 })
+      const [set] = sets as [ImportReport['sets'][number]]
+      expect(set).toMatchObject({ format: layout.format, lists: layout.lists ?? {} })
+      const got = new Map<string, Record<string, string>[]>()
+      for (const row of await rows(set.out, 'interactions'))
+        got.set(row.user ?? '', [...(got.get(row.user ?? '') ?? []), row])
+      for (const own of events()) {
+        const user = layout.user(own[0]?.user ?? 0)
+        expect(
+          got.get(user)?.map(({ item }) => item),
+          user,
+        ).toEqual(own.map(({ item }) => layout.item(item)))
+        if (layout.rated)
+          expect(got.get(user)?.map(({ rating }) => Number(rating))).toEqual(own.map(({ rating }) => rating))
+        else expect(got.get(user)?.[0]).not.toHaveProperty('rating')
+        if (layout.timed)
+          expect(got.get(user)?.map(({ timestamp }) => Number(timestamp))).toEqual(
+            own.map(({ time }) => time),
+          )
+        else expect(got.get(user)?.[0]).toHaveProperty('order')
+      }
+      const titles = new Map((await rows(set.out, 'items')).map(({ item = '', title = '' }) => [item, title]))
+      for (const { item } of events().flat())
+        expect(titles.get(layout.item(item)), name).toBe(layout.titled ? titleOf(item) : '')
+      await expectSameAfterExport(
+        set.out,
+        tableForms[Object.keys(layouts).indexOf(name) % tableForms.length] ?? 'csv',
+      )
+      // The first of them loads DuckDB.
+    },
+    60_000,
+  )
 
   it('every format of the registry is among them, but for our own and the one that is refused', () => {
     const shown = new Set(Object.values(layouts).map(({ format }) => format))
