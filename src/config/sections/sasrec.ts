@@ -42,7 +42,11 @@ export const sasrec = z
       { symbol: 't' },
     ),
     epochs: key(count().default(30), 'Most passes over the training sequences.', { unit: 'epochs' }),
-    batch: key(count().default(16), 'Sequences per update; small data wants many updates. The paper has 128.', { unit: 'sequences' }),
+    batch: key(
+      count().default(16),
+      'Sequences per update; small data wants many updates. The paper has 128.',
+      { unit: 'sequences' },
+    ),
     lr: key(positive().default(0.002), 'Learning rate of Adam, constant; the paper has 0.001.'),
     weight_decay: key(
       z.number().min(0).default(0),
