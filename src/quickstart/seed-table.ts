@@ -1,5 +1,5 @@
 /**
- * The table over several training seeds of the embedded default:
+ * The table over several training seeds of the embedded default, of either method:
  *   npx tsx src/quickstart/seed-table.ts RUN... [--arm NAME RUN...]... > table.md
  * Each RUN is the folder of a finished run on the same tests (eval.instances null) with another --seed. Tests are
  * pooled and users drawn with all their seeds at once, so an interval covers both; the seeds' own HR@1 stand
@@ -22,10 +22,12 @@ import { readJsonLines } from '../phases/files.js'
 import type { PredictionLine } from '../phases/prediction-lines.js'
 import { outcomesOf } from '../phases/prediction-lines.js'
 import type { RunSummary } from '../phases/run-record.js'
-import { embeddedDataset } from './dataset.js'
+import { embeddedDataset, historyLength } from './dataset.js'
 
 interface Run {
   readonly seed: number
+  /** Items of a history as the run showed them. */
+  readonly shown: number
   readonly summary: RunSummary
   readonly lines: readonly PredictionLine[]
 }
@@ -33,6 +35,8 @@ interface Run {
 interface PooledRow {
   readonly name: string
   readonly outcomes: readonly Outcome[]
+  /** The top choice's popularity over its candidates' mean, training interactions, in the place of hr1; null without answers. */
+  readonly excess: readonly Outcome[] | null
   readonly bySeed: readonly number[]
   readonly parsed: number
 }
@@ -41,11 +45,19 @@ const [folders = [], ...named] = groupsOf(process.argv.slice(2))
 if (folders.length === 0) throw new Error('name the folders of finished runs')
 const runs = folders.map(readRun)
 const arms = named.map(([name = '', ...own]) => ({ name, runs: own.map(readRun) }))
-const dataset = embeddedDataset()
+const dataset = embeddedDataset({ shown: runs[0]?.shown ?? historyLength })
 const asked = new Set(runs[0]?.lines.map(({ instance }) => instance))
 const tests = dataset.test.filter(({ id }) => asked.has(id))
+const counts = interactionCounts()
 const rows = [...counted(), ...answered(), ...arms.flatMap(armRow)]
-process.stdout.write(`${table()}\n\n${differences()}\n\n${timings()}\n`)
+process.stdout.write(`${[table(), differences(), popularities(), timings()].join('\n\n')}\n`)
+
+/** Training interactions of each item. */
+function interactionCounts(): number[] {
+  const times = dataset.items.map(() => 0)
+  for (const { item } of dataset.trainInteractions) times[item] = (times[item] ?? 0) + 1
+  return times
+}
 
 /** The arguments, parted at every --arm. */
 function groupsOf(words: readonly string[]): string[][] {
@@ -58,8 +70,10 @@ function groupsOf(words: readonly string[]): string[][] {
 }
 
 function readRun(folder: string): Run {
+  const { seed, data } = readStoredConfig(join(folder, 'config.yaml')).config
   return {
-    seed: readStoredConfig(join(folder, 'config.yaml')).config.seed,
+    seed,
+    shown: Math.min(data.max_hist, historyLength),
     summary: JSON.parse(readFileSync(join(folder, 'summary.json'), 'utf8')) as RunSummary,
     lines: readJsonLines<PredictionLine>(join(folder, 'predictions.jsonl')),
   }
@@ -75,7 +89,13 @@ function counted(): PooledRow[] {
   ]
   return scorers.map(([name, score]) => {
     const own = rankingOutcomes(tests, { scores: tests.map((instance) => score(instance)) })
-    return { name, outcomes: runs.flatMap(({ seed }) => ofSeed(own, seed)), bySeed: [], parsed: 1 }
+    return {
+      name,
+      outcomes: runs.flatMap(({ seed }) => ofSeed(own, seed)),
+      excess: null,
+      bySeed: [],
+      parsed: 1,
+    }
   })
 }
 
@@ -96,9 +116,54 @@ function pooled(name: string, of: readonly Run[], row: RowId, mode: string): Poo
   return {
     name,
     outcomes: outcomes.flatMap((values, index) => ofSeed(values, of[index]?.seed ?? 0)),
+    excess: own.flatMap((lines, index) =>
+      ofSeed(excessPopularity(lines, outcomes[index] ?? []), of[index]?.seed ?? 0),
+    ),
     bySeed: outcomes.map((values) => meansOf(values).hr1),
     parsed: all.filter(({ parsed }) => parsed).length / all.length,
   }
+}
+
+/** The bootstrap draws any number of a test: this one travels as hr1. Tests without a choice are left out. */
+function excessPopularity(lines: readonly PredictionLine[], outcomes: readonly Outcome[]): Outcome[] {
+  const chosen = new Map(lines.map(({ instance, item }) => [instance, item]))
+  const test = new Map(tests.map((instance) => [instance.id, instance]))
+  return outcomes.flatMap((outcome) => {
+    const { candidates } = test.get(outcome.instance) as Instance
+    const item = chosen.get(outcome.instance)
+    if (item === null || item === undefined) return []
+    const mean = candidates.reduce((sum, one) => sum + popularity(one), 0) / candidates.length
+    return [{ ...outcome, hr1: popularity(item) - mean }]
+  })
+}
+
+function popularity(item: number): number {
+  return counts[item] ?? 0
+}
+
+/** Is the last model drawn to what is popular, and is the one that learnt answers alone more so? */
+function popularities(): string {
+  const names = ['base think_score', 'imitated think_score', 'internalized think_score']
+  const shown = rows.filter(({ name }) => names.includes(name) || name.startsWith('answers_only'))
+  const lines = shown.flatMap(({ name, excess }) => {
+    if (!excess) return []
+    const { lo95, hi95 } = interval(excess)
+    return [`| ${name} | ${signed(meansOf(excess).hr1)} | ${signed(lo95.hr1)} to ${signed(hi95.hr1)} |`]
+  })
+  const last = rows.find(({ name }) => name === 'internalized think_score')?.excess
+  const against = shown.filter(({ name }) => name.startsWith('answers_only'))
+  const pairs = against.flatMap(({ name, excess }) => {
+    if (!last || !excess) return []
+    const [hr1] = pairedDifferences(last, excess).filter(({ metric }) => metric === 'hr1')
+    return hr1
+      ? [
+          `| internalized think_score - ${name} | ${signed(hr1.difference)} | ${signed(hr1.lo95)} to ${signed(hr1.hi95)} |`,
+        ]
+      : []
+  })
+  const head =
+    '| popularity of the top choice over the mean of its candidates (training interactions) | mean | 95 % |'
+  return [head, '|---|---|---|', ...lines, ...pairs].join('\n')
 }
 
 function ofSeed(outcomes: readonly Outcome[], seed: number): Outcome[] {
@@ -138,6 +203,7 @@ function differences(): string {
     [find('shuffled_history think_score'), find('popularity')],
     [find('shuffled_history think_score'), find('random')],
     [internalized, find('exchanged_reasoning think_score')],
+    [internalized, find('shuffled_ratings think_score')],
     ...arms.flatMap(({ name }) => [
       [find(`internalized ${name}`), imitated] as const,
       [internalized, find(`internalized ${name}`)] as const,
@@ -150,14 +216,14 @@ function differences(): string {
       ? [`| ${a.name} - ${b.name} | ${signed(hr1.difference)} | ${signed(hr1.lo95)} to ${signed(hr1.hi95)} |`]
       : []
   })
-  const ratio =
-    internalized && base ? meansOf(internalized.outcomes).hr1 / meansOf(base.outcomes).hr1 : Number.NaN
+  const ratio = (to: PooledRow | undefined): string =>
+    internalized && to ? (meansOf(internalized.outcomes).hr1 / meansOf(to.outcomes).hr1).toFixed(2) : '-'
   return [
     '| paired difference in HR@1 | mean | 95 % |',
     '|---|---|---|',
     ...lines,
     '',
-    `internalized / base: ${ratio.toFixed(2)}`,
+    `internalized / base: ${ratio(base)}; internalized / item_knn: ${ratio(find('item_knn'))}`,
   ].join('\n')
 }
 
