@@ -21,6 +21,7 @@ import { interval, meansOf, type Outcome, pairedDifferences } from '../eval/sign
 import { readJsonLines } from '../phases/files.js'
 import type { PredictionLine } from '../phases/prediction-lines.js'
 import { outcomesOf } from '../phases/prediction-lines.js'
+import { ranking } from '../phases/predictions.js'
 import type { RunSummary } from '../phases/run-record.js'
 import { embeddedDataset, historyLength } from './dataset.js'
 
@@ -126,12 +127,14 @@ function pooled(name: string, of: readonly Run[], row: RowId, mode: string): Poo
 
 /** The bootstrap draws any number of a test: this one travels as hr1. Tests without a choice are left out. */
 function excessPopularity(lines: readonly PredictionLine[], outcomes: readonly Outcome[]): Outcome[] {
-  const chosen = new Map(lines.map(({ instance, item }) => [instance, item]))
+  const answers = new Map(lines.map((line) => [line.instance, line]))
   const test = new Map(tests.map((instance) => [instance.id, instance]))
   return outcomes.flatMap((outcome) => {
-    const { candidates } = test.get(outcome.instance) as Instance
-    const item = chosen.get(outcome.instance)
-    if (item === null || item === undefined) return []
+    const instance = test.get(outcome.instance) as Instance
+    const { candidates } = instance
+    const answer = answers.get(outcome.instance)
+    const [item] = answer ? ranking(instance, answer) : []
+    if (item === undefined) return []
     const mean = candidates.reduce((sum, one) => sum + popularity(one), 0) / candidates.length
     return [{ ...outcome, hr1: popularity(item) - mean }]
   })
