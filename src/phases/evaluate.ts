@@ -10,11 +10,13 @@ import type { PhaseContext } from './context.js'
 import { evaluationTasks, metricsOf, rankedInstance, type Task } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
-import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
+import { outcomesOf, type PredictionLine, type ProbeLine, readPredictions } from './prediction-lines.js'
 import { answerBehind, inferenceModes, type Prediction, predict, ranking } from './predictions.js'
+import { type ProbeName, probes } from './probes.js'
 import { titlesOf } from './responses.js'
 import type { SampleLine } from './run-record.js'
 import { prepareSasrec } from './sasrec-baseline.js'
+import { baseStage } from './stage-models.js'
 import { nextInRing } from './streams.js'
 
 export async function evaluate(context: PhaseContext): Promise<void> {
@@ -36,12 +38,11 @@ export async function evaluate(context: PhaseContext): Promise<void> {
       context.signal.throwIfAborted()
       const task = tasks[Math.floor(unit / chunks)] as Task
       const place = unit % chunks
-      const tokens = await evaluateChunk(
-        context,
-        task,
-        task.shown.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk),
-        place === 0 && task.control === undefined,
-      )
+      const shown = task.shown.slice(place * config.eval.chunk, (place + 1) * config.eval.chunk)
+      const tokens =
+        task.probe === undefined
+          ? await evaluateChunk(context, task, shown, place === 0 && task.control === undefined)
+          : await probeChunk(context, task, task.probe, shown)
       if (place === chunks - 1 && task.control === undefined) noteRow(context, task, instances)
       run.commit('evaluate', unit + 1)
       progress.advance(Math.min(config.eval.chunk, instances.length - place * config.eval.chunk), tokens)
@@ -74,6 +75,36 @@ async function evaluateChunk(
     if (shown) sample(context, task, instances[index] as Instance, prediction)
   })
   return predictions.reduce((sum, { tokens }) => sum + tokens, 0)
+}
+
+/** No token is sampled: the row's own answers are measured. */
+async function probeChunk(
+  context: PhaseContext,
+  { row, mode, stage }: Task,
+  probe: ProbeName,
+  instances: readonly Instance[],
+): Promise<number> {
+  const written = new Map(
+    readPredictions(context.run)
+      .filter((line) => line.row === row && line.mode === mode)
+      .map((line) => [line.instance, line]),
+  )
+  const probed = instances.map((instance) => {
+    const line = written.get(instance.id)
+    return {
+      instance,
+      reasoning: line?.reasoning ?? '',
+      answer: line ? (ranking(instance, line)[0] ?? null) : null,
+    }
+  })
+  const models = { own: stage, frozen: baseStage(context) }
+  const measured = await probes[probe](context, models, probed)
+  measured.forEach((values, index) => {
+    const { id } = instances[index] as Instance
+    const line: ProbeLine = { row, mode: `probe ${probe}`, instance: id, values }
+    context.run.append('predictions', line)
+  })
+  return 0
 }
 
 /** What the row wrote for the next test in a ring by hash. */

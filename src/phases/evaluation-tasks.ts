@@ -11,6 +11,7 @@ import type { Control, ControlId, Method } from '../methods/method.js'
 import { type AnswersOnly, answersOnly } from './answers-only.js'
 import type { PhaseContext, StageModel } from './context.js'
 import { type ModelMode, requireMode } from './predictions.js'
+import type { ProbeName } from './probes.js'
 import type { ValidationMetrics } from './run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from './stage-models.js'
 
@@ -25,6 +26,8 @@ export interface Task {
   readonly shown: readonly Instance[]
   /** Not the models' own row but a check on it: no samples, no point in the curves. */
   readonly control?: true
+  /** Asks nothing of its own: measures the answers that the row gave before. */
+  readonly probe?: ProbeName
   /** The row whose reasonings are read here, each by another test than it was written for. */
   readonly reasoningsOf?: RowId
 }
@@ -87,6 +90,9 @@ export async function evaluationTasks(context: PhaseContext, tests: readonly Ins
   }
   if (settings.controls.includes('answers_only'))
     tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown, direct))
+  for (const model of models.filter(({ row }) => row !== 'base'))
+    for (const probe of settings.probes)
+      tasks.push({ ...model, mode: settings.mode, shown, probe, control: true })
   return tasks
 }
 
@@ -135,6 +141,12 @@ function requireModes(config: Config): void {
   const over = ranksCatalogue(config) ? 'catalogue' : 'lists'
   requireMode(settings.mode, over)
   if (settings.pointwise) requireMode('pointwise', over)
+  if (settings.probes.length > 0 && settings.mode !== 'think_score')
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'eval.probes reads the reasonings of think_score', {
+      expected: 'eval.mode think_score',
+      got: settings.mode,
+      remedy: 'leave eval.probes out',
+    })
   if (settings.beam < 50 && over === 'catalogue' && settings.mode !== 'free')
     throw new ReasonrecError(
       'RR_CONFIG_VALUE',

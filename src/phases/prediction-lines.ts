@@ -6,6 +6,7 @@ import { basicMetrics, type RankingMetric, type RowId } from '../eval/result-row
 import type { Outcome } from '../eval/significance.js'
 import { readJsonLines } from './files.js'
 import type { ModelMode, Prediction } from './predictions.js'
+import type { ProbeName, ProbeValues } from './probes.js'
 import type { RunDirectory } from './run-directory.js'
 
 export interface PredictionLine extends Prediction {
@@ -13,8 +14,28 @@ export interface PredictionLine extends Prediction {
   readonly mode: ModelMode
 }
 
+/** What a probe measured on one answer of a row (probes.ts). */
+export interface ProbeLine {
+  readonly row: RowId
+  readonly mode: `probe ${ProbeName}`
+  readonly instance: string
+  readonly values: ProbeValues
+}
+
 export function readPredictions(run: RunDirectory): PredictionLine[] {
-  return readJsonLines<PredictionLine>(run.file('predictions.jsonl'))
+  return readLines(run).filter((line): line is PredictionLine => !isProbe(line))
+}
+
+export function readProbes(run: RunDirectory): ProbeLine[] {
+  return readLines(run).filter(isProbe)
+}
+
+function readLines(run: RunDirectory): (PredictionLine | ProbeLine)[] {
+  return readJsonLines<PredictionLine | ProbeLine>(run.file('predictions.jsonl'))
+}
+
+function isProbe(line: PredictionLine | ProbeLine): line is ProbeLine {
+  return line.mode.startsWith('probe ')
 }
 
 /** Outcomes of one row's lines, in the order of the instances. */

@@ -1,20 +1,16 @@
 /** From predictions.jsonl to the result table, its paired differences and the quality of the reasoning. */
 
-import { words } from '../data/title.js'
 import type { Instance } from '../data/types.js'
-import { trainCounts } from '../eval/baselines/baseline.js'
 import { countingBaselines } from '../eval/baselines/counting.js'
-import { popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
 import { type PositionBias, positionBias } from '../eval/position-bias.js'
 import { rankingOutcomes, resultRow } from '../eval/protocol.js'
 import type { ResultRow } from '../eval/result-row.js'
-import { type Outcome, pairedDifferences } from '../eval/significance.js'
-import { citations } from '../rewards/citations.js'
+import { pairedDifferences } from '../eval/significance.js'
 import type { PhaseContext } from './context.js'
-import { directMode, metricsOf, rankedInstance, ranksCatalogue } from './evaluation-tasks.js'
+import { metricsOf, rankedInstance } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
-import { ranking } from './predictions.js'
+import { type JudgedRow, qualityOf } from './quality.js'
 import type { PairedDifference } from './run-record.js'
 import { sasrecScores } from './sasrec-baseline.js'
 
@@ -26,13 +22,6 @@ export interface EvaluationResult {
   readonly places: Readonly<Record<string, PositionBias>>
 }
 
-interface JudgedRow {
-  readonly id: PredictionLine['row']
-  readonly mode: PredictionLine['mode']
-  readonly lines: readonly PredictionLine[]
-  readonly outcomes: readonly Outcome[]
-}
-
 export function evaluationResult(context: PhaseContext): EvaluationResult {
   const instances = testInstances(context.dataset, context.config)
   const rows = judgedRows(context, instances)
@@ -40,7 +29,7 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   return {
     table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
     differences: differences(context, rows, main),
-    quality: Object.fromEntries(main.map((row) => [row.id, quality(context, instances, row, rows)])),
+    quality: Object.fromEntries(main.map((row) => [row.id, qualityOf(context, instances, row, rows)])),
     places: Object.fromEntries(
       main.flatMap(({ id, lines }) => {
         const scores = new Map(lines.map((line) => [line.instance, line.scores]))
@@ -131,74 +120,5 @@ function differences(
   })
 }
 
-/**
- * Reasoning quality without a judge (spec 7.5) and popularity of the first recommendation (spec 7.6).
- * gain: mean log-prob per token of the true title behind the model's own reasoning, minus the same under
- * the direct prompt, both by the model itself.
- */
-function quality(
-  context: PhaseContext,
-  instances: readonly Instance[],
-  row: JudgedRow,
-  rows: readonly JudgedRow[],
-): Record<string, number> {
-  const direct = rows.find(({ id, mode }) => id === row.id && mode === directMode(context.config))
-  const byInstance = new Map(row.lines.map((line) => [line.instance, line]))
-  const lines = instances.map(({ id }) => byInstance.get(id) as PredictionLine)
-  const first = instances.map((instance, index) =>
-    ranking(instance, lines[index] as PredictionLine).slice(0, 1),
-  )
-  const counts = trainCounts(context.dataset)
-  const popularity = popularityMetrics({
-    counts,
-    recommendations: first,
-    histories: instances.map(({ history }) => history),
-    targets: instances.map(({ target }) => target),
-    ...(!ranksCatalogue(context.config) && { candidates: instances.map(({ candidates }) => candidates) }),
-  })
-  const strata = stratifiedHitRate(
-    counts,
-    instances.map(({ target }) => target),
-    row.outcomes.map(({ hr1 }) => hr1),
-  )
-  return finite({
-    ...(direct && direct !== row ? gains(row, direct) : {}),
-    reasoning_words: mean(lines.map(({ reasoning }) => words(reasoning).length)),
-    reasoning_tokens: mean(lines.map(({ tokens }) => tokens)),
-    reasoning_closed: mean(lines.map(({ parsed }) => (parsed ? 1 : 0))),
-    grounding_precision: mean(
-      lines.flatMap(({ reasoning }, index) => grounding(context, instances[index] as Instance, reasoning)),
-    ),
-    hr1_head: strata.head,
-    hr1_mid: strata.mid,
-    hr1_tail: strata.tail,
-    ...popularity,
-  })
-}
-
-/** Cited titles of the history or the candidates over all cited titles; nothing where none is cited. */
-function grounding(context: PhaseContext, instance: Instance, reasoning: string): number[] {
-  const cited = citations(context.dataset, instance, reasoning)
-  const own = new Set([...cited.history, ...cited.candidates]).size
-  const all = own + cited.foreign.length
-  return all === 0 ? [] : [own / all]
-}
-
-function gains(row: JudgedRow, direct: JudgedRow): Record<string, number> {
-  const without = new Map(direct.lines.map((line) => [line.instance, line.target_mean]))
-  const values = row.lines.flatMap(({ instance, target_mean }) => {
-    const base = without.get(instance)
-    return target_mean === null || base === null || base === undefined ? [] : [target_mean - base]
-  })
-  return { gain: mean(values), gain_positive_share: mean(values.map((value) => (value > 0 ? 1 : 0))) }
-}
-
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length
-
-/** A mean over nothing is left out, not written as a number. */
-function finite(values: Readonly<Record<string, number | null | undefined>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1])),
-  )
-}

@@ -95,6 +95,24 @@ const qualityLabels: readonly (readonly [RegExp, string])[] = [
   [/^gainpositiveshare/, 'Share of explanations that raise the log-prob of the true title (higher)'],
   [/^gain/, 'Log-prob gain of the true title from the explanation, nats per token (higher)'],
   [/^groundingprecision/, 'Grounding: share of cited titles that stand in the prompt (higher)'],
+  [/^frozengainpositive/, 'Share of explanations that raise it under the model as given (higher)'],
+  [/^frozengainunnamed/, 'The same gain where the explanation does not name the true title (higher)'],
+  [/^frozengain/, 'Log-prob gain of the true title under the model as given, nats per token (higher)'],
+  [/^posteriorgain/, 'Gain of the true title’s posterior among the candidates, model as given (higher)'],
+  [/^rankgain/, 'Places the true title climbs by the explanation, model as given (higher)'],
+  [/^truncated(\d+)hr1/, 'HR@1 behind the first $1 % of the words'],
+  [/^truncated(\d+)posterior/, 'Posterior of the true title behind the first $1 % of the words'],
+  [/^sufficienthr1without/, 'HR@1 of the model as given without history and explanation'],
+  [/^sufficienthr1/, 'HR@1 of the model as given from explanation and candidates alone (higher)'],
+  [/^perturbedcited/, 'Fall of the answer’s posterior without history titles that are cited'],
+  [/^perturbeduncited/, 'Fall without as many that are not cited'],
+  [/^perturbeddifference/, 'Difference of the two: the explanation is read (higher)'],
+  [/^hallucinated/, 'Share of explanations that cite a title from nowhere in the prompt (lower)'],
+  [/^historycoverage/, 'Share of the history that an explanation cites'],
+  [/^repeated4grams/, 'Share of 4-grams that repeat within an explanation (lower)'],
+  [/^distinct(\d)/, 'Distinct-$1 over all explanations: low is boilerplate (higher)'],
+  [/^selfbleu/, 'Self-BLEU: explanations of different users that say the same (lower)'],
+  [/^reasoningwordsp95/, 'Words of the longest 5 % of explanations'],
   [/^reasoningwords/, 'Words per explanation'],
   [/^reasoningtokens/, 'Tokens per explanation'],
   [/^reasoningclosed/, 'Share of responses in the asked form (higher)'],
@@ -118,11 +136,17 @@ const qualityLabels: readonly (readonly [RegExp, string])[] = [
 
 export function qualityLabel(key: string): string {
   const folded = key.toLowerCase().replace(/[_@\s-]/g, '')
-  const label = qualityLabels.find(([pattern]) => pattern.test(folded))?.[1]
-  return label ?? key.replace(/_/g, ' ')
+  const found = qualityLabels.find(([pattern]) => pattern.test(folded))
+  if (!found) return key.replace(/_/g, ' ')
+  const [pattern, label] = found
+  const cut = /_at(\d+)$/.exec(key)?.[1]
+  const named = label.replace('$1', pattern.exec(folded)?.[1] ?? '')
+  return cut === undefined ? named : `${named}, first ${cut}`
 }
 
 /** Reasoning quality, as opposed to popularity and diversity. */
 export function isReasoningMetric(key: string): boolean {
-  return /^(gain|reasoning|grounding)/i.test(key)
+  return /^(gain|reasoning|grounding|frozen|posterior|rank_gain|truncated|sufficient|perturbed|hallucinated|history_coverage|repeated|distinct|self_bleu)/i.test(
+    key,
+  )
 }

@@ -81,6 +81,15 @@ export const evaluation = z
         .default([]),
       'shuffled_history: the last model reads other users’ histories. shuffled_ratings (r2rec): it reads chains whose ratings were exchanged among them. exchanged_reasoning: it reads its own prompt with the reasoning it wrote for another user. answers_only: trains the same adapter without reasoning, at the cost of two more trainings.',
     ),
+    probes: key(
+      z.array(z.enum(['frozen_scorer', 'truncation', 'sufficiency', 'perturbation'])).default([]),
+      'What the reasonings of imitated and internalized do, with mode think_score, at the cost of scoring every candidate again. frozen_scorer (2 scorings per test): gain under the model as given. truncation (5): HR@1 behind 0 to 100 % of the words. sufficiency (2): HR@1 without the history. perturbation (3): the answer’s posterior without cited against uncited titles.',
+    ),
+    popularity_cuts: key(
+      z.array(count()).min(1).default([1]),
+      'Popularity and diversity of the first so many recommendations; further cuts, such as [1, 5, 10], stand in the summary as <name>_at<K>.',
+      { unit: 'items', symbol: 'K' },
+    ),
     bootstrap: key(count(10).default(1000), 'Resamples of the 95 % intervals, by user.', {
       unit: 'resamples',
     }),

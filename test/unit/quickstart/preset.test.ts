@@ -27,6 +27,8 @@ const few = [
   'eval.instances=12',
   'eval.free=true',
   'eval.controls=[shuffled_history, exchanged_reasoning, answers_only]',
+  'eval.probes=[frozen_scorer, truncation, sufficiency, perturbation]',
+  'eval.popularity_cuts=[1, 5]',
   'report.html=false',
 ]
 
@@ -71,6 +73,20 @@ describe('the quickstart preset, a few steps of it', () => {
         'exchanged_reasoning think_score',
       ]),
     )
+    const { internalized = {}, base = {} } = summary?.quality ?? {}
+    for (const name of [
+      'frozen_gain',
+      'posterior_gain',
+      'sufficient_hr1',
+      'truncated_50_hr1',
+      'self_bleu',
+      'arp_at5',
+    ])
+      expect(internalized[name], name).toBeTypeOf('number')
+    expect(base.frozen_gain).toBeUndefined()
+    // Behind all of its own words the model stands where it stood when it wrote them.
+    const own = summary?.table.find(({ id, mode }) => id === 'internalized' && mode === 'think_score')
+    expect(internalized.truncated_100_hr1).toBeCloseTo(own?.hr1 ?? Number.NaN, 12)
     for (const { n, hr1, lo95, hi95 } of summary?.table ?? []) {
       expect(n).toBe(12)
       expect(lo95.hr1).toBeLessThanOrEqual(hr1)
