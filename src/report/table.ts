@@ -67,13 +67,18 @@ function bestTrained(rows: readonly ResultRow[]): number {
   return Math.max(...rows.filter((row) => !isCounted(row)).map((row) => row.hr1))
 }
 
+/** Of the ten metrics of a whole catalogue; shorter lists of metrics are shown whole. */
+const shownOfCatalogue: ReadonlySet<RankingMetric> = new Set(['hr1', 'hr10', 'ndcg10', 'mrr'])
+
 /** Paired differences for a terminal, one a line; an interval that leaves zero out is marked. */
 export function renderDifferences(
   differences: readonly PairedDifference[],
   options: TerminalOptions = {},
 ): string {
   const color = pc.createColors(options.color ?? pc.isColorSupported)
+  const deep = differences.some((d) => d.metric === 'hr50')
   return differences
+    .filter((d) => !deep || shownOfCatalogue.has(d.metric))
     .map((d) => {
       const text = `${differenceName(d)} ${metricLabel(d.metric)} ${signed(d.difference)} ${signedInterval(d.lo95, d.hi95)}, p ${probability(d.p)}, n ${d.n}`
       return excludesZero(d) ? color.bold(terminalLine(text)) : terminalLine(text)
