@@ -41,24 +41,29 @@ export class TitleScanner {
     })
   }
 
-  scan(text: string): TitleMatch[] {
+  /** `taken`: places of words that end no title, because they say something else. */
+  scan(text: string, taken: ReadonlySet<number> = new Set()): TitleMatch[] {
     const spoken = words(text)
     const matches: TitleMatch[] = []
     for (let start = 0; start < spoken.length; ) {
-      const found = this.longestFrom(spoken, start)
+      const found = this.longestFrom(spoken, start, taken)
       if (found) matches.push(found)
       start = found ? found.end : start + 1
     }
     return matches
   }
 
-  private longestFrom(spoken: readonly string[], start: number): TitleMatch | null {
+  private longestFrom(
+    spoken: readonly string[],
+    start: number,
+    taken: ReadonlySet<number>,
+  ): TitleMatch | null {
     let node: Node | undefined = this.root
     let longest: TitleMatch | null = null
     for (let end = start; end < spoken.length; ) {
       node = node.next.get(spoken[end++] as string)
       if (!node) break
-      if (node.items.length > 0) longest = { items: node.items, start, end }
+      if (node.items.length > 0 && !taken.has(end - 1)) longest = { items: node.items, start, end }
     }
     return longest
   }

@@ -24,6 +24,18 @@ export function normaliseTitle(title: string): string {
   }
 }
 
+/** "4/5", "4.5 / 5", "4 of 5", "4 out of 5". */
+const rated = /(?<![\p{L}\p{N}.,])(\d(?:[.,]\d)?)(?:\s*\/\s*|\s+(?:out\s+)?of\s+)5(?![\p{L}\p{N}])/giu
+
+/** Places, counted in words(text), of numbers that say a rating: no title ends with one ("Blade 2/5" is Blade, rated 2). */
+export function ratingPlaces(text: string): Set<number> {
+  const places = [...text.matchAll(rated)].flatMap((match) => {
+    const before = words(text.slice(0, match.index)).length
+    return words(match[1] ?? '').map((_, index) => before + index)
+  })
+  return new Set(places)
+}
+
 /** Words of a text for scanning and n-grams: folded letters and digits, apostrophes inside words dropped. */
 export function words(text: string): string[] {
   const folded = caseFolded(text.normalize('NFKC')).replace(/(?<=[\p{L}\p{N}])['’‘ʼ](?=\p{L})/gu, '')

@@ -3,10 +3,11 @@
  * the history and the candidates are then looked for, longest first, but not inside a longer foreign title ("The
  * Silent Harbour" inside "The Silent Harbour Revisited"). Quoted strings that are no title of this instance are foreign
  * too. A title of one word counts only if it is of this instance and is written as in the catalogue ("It" in
- * "It fits" is a false friend that this cannot tell).
+ * "It fits" is a false friend that this cannot tell). A number that says a rating ends no title: "Blade 2/5" names Blade
+ * where the catalogue has "Blade 2" too.
  */
 
-import { words } from '../data/title.js'
+import { ratingPlaces, words } from '../data/title.js'
 import { type TitleMatch, TitleScanner } from '../data/title-scanner.js'
 import type { Dataset, Instance, Item, ItemIndex } from '../data/types.js'
 
@@ -41,15 +42,27 @@ const functionWords = new Set(
     .split(/\s+/),
 )
 
-export function citations(dataset: Dataset, instance: Instance, text: string): Citations {
+/** What a text is about: an item, and the rating that may stand right behind its title. */
+export interface RatedItem {
+  readonly item: ItemIndex
+  readonly rating: number
+}
+
+export function citations(
+  dataset: Dataset,
+  instance: Instance,
+  text: string,
+  about: RatedItem | null = null,
+): Citations {
   const spoken = words(text)
+  const taken = takenPlaces(dataset, text, spoken, about)
   const owner: (ItemIndex | undefined)[] = new Array(spoken.length)
   const locals = localTitles(dataset, instance)
-  const others = foreignTitles(dataset, instance, text, spoken)
+  const others = foreignTitles(dataset, instance, text, spoken, taken)
   for (const title of locals) {
     if (title.words.length === 1 && !writtenAsTitle(text, dataset.items[title.item]?.title.text ?? ''))
       continue
-    markOccurrences(spoken, title, owner, others)
+    markOccurrences(spoken, title, owner, { others, taken })
   }
   const cited = new Set(owner.filter((item) => item !== undefined))
   const inHistory = new Set(instance.history)
@@ -69,6 +82,25 @@ export function citations(dataset: Dataset, instance: Instance, text: string): C
   }
 }
 
+/** Places of numbers that are ratings. Behind the title of `about` one number is; two are a title's and its rating. */
+function takenPlaces(
+  dataset: Dataset,
+  text: string,
+  spoken: readonly string[],
+  about: RatedItem | null,
+): ReadonlySet<number> {
+  const taken = ratingPlaces(text)
+  if (about === null) return taken
+  const title = words(dataset.items[about.item]?.title.text ?? '')
+  const [own, isNumber] = [String(about.rating), /^\p{N}+$/u]
+  spoken.forEach((word, place) => {
+    const start = place - title.length
+    if (word !== own || start < 0 || isNumber.test(spoken[place + 1] ?? '')) return
+    if (title.every((each, k) => spoken[start + k] === each)) taken.add(place)
+  })
+  return taken
+}
+
 /** Longest first, so that "The Beatles Anthology" is not read as "The Beatles". */
 function localTitles(dataset: Dataset, instance: Instance): LocalTitle[] {
   return [...new Set([...instance.history, ...instance.candidates])]
@@ -81,10 +113,11 @@ function markOccurrences(
   spoken: readonly string[],
   title: LocalTitle,
   owner: (ItemIndex | undefined)[],
-  others: readonly TitleMatch[],
+  { others, taken }: { readonly others: readonly TitleMatch[]; readonly taken: ReadonlySet<number> },
 ): void {
   const length = title.words.length
   for (let start = 0; start + length <= spoken.length; start++) {
+    if (taken.has(start + length - 1)) continue
     if (!title.words.every((word, k) => spoken[start + k] === word && owner[start + k] === undefined))
       continue
     if (
@@ -112,6 +145,7 @@ function foreignTitles(
   instance: Instance,
   text: string,
   spoken: readonly string[],
+  taken: ReadonlySet<number>,
 ): TitleMatch[] {
   let scanner = scanners.get(dataset.items)
   if (!scanner) {
@@ -120,7 +154,7 @@ function foreignTitles(
   }
   const own = new Set([...instance.history, ...instance.candidates])
   return scanner
-    .scan(text)
+    .scan(text, taken)
     .filter(
       ({ items, start, end }) =>
         !items.some((item) => own.has(item)) &&

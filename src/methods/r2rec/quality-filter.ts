@@ -83,13 +83,16 @@ function stepProblem(
   at: { readonly compact: boolean; readonly last: boolean },
 ): string | null {
   const title = dataset.items[hop.item]?.title.text ?? ''
-  const { query } = evidenceOf(instance)
+  const { query, answer } = evidenceOf(instance)
+  const asked = at.last && query === 'rating'
   const allowed = at.last && query === 'ranking' ? instance.candidates : []
-  const named = citations(dataset, { ...instance, history: [hop.item], candidates: allowed }, text)
+  const own = { ...instance, history: [hop.item], candidates: allowed }
+  const said = shownRating(dataset, asked ? answer : hop.rating)
+  const named = citations(dataset, own, text, said === null ? null : { item: hop.item, rating: said })
   if (named.foreign.length > 0) return `step ${number} names ${named.foreign[0]}`
   if (!named.history.has(hop.item)) return `step ${number} does not name ${title}`
   if (!at.compact) return null
-  const rating = at.last && query === 'rating' ? null : shownRating(dataset, hop.rating)
+  const rating = asked ? null : said
   const head = rating === null ? title : `${title} ${rating}`
   return `${text} `.startsWith(`${head} `) ? null : `step ${number} does not begin with ${head}`
 }
