@@ -2,7 +2,7 @@
  * Reasoning Collection: every instance is asked, what is written passes gates, the best is kept. How traces are written
  * is the method's business (Collector); here is what all methods share: chunks, the fill where too few traces were
  * kept, records, and going on after an interruption. A chunk of instances is a pure function of (seed, chunk) and of the
- * traces before it; a resumed collection goes on at the next chunk.
+ * traces before it; a resumed collection goes on at the next chunk. A run that imitates nothing collects nothing.
  */
 
 import type { Instance } from '../data/types.js'
@@ -40,8 +40,10 @@ interface Collection {
 
 export async function collect(context: PhaseContext, start: StartCollector): Promise<CollectSummary> {
   const { config, run, progress } = context
-  const instances = askedInstances(context)
+  const unused = config.sft.epochs === 0 && run.plan.includes('imitate')
+  const instances = unused ? [] : askedInstances(context)
   if (!run.isDone('collect')) {
+    if (unused) progress.note('nothing is imitated (sft.epochs 0), so no traces are collected')
     const chunks = Math.ceil(instances.length / config.collect.chunk)
     const { next } = run.begin('collect')
     const traces = readTraces(run)
@@ -50,8 +52,8 @@ export async function collect(context: PhaseContext, start: StartCollector): Pro
     progress.advance(Math.min(instances.length, next * config.collect.chunk), 0)
     try {
       for (let chunk = next; chunk < chunks; chunk++) await collectChunk(context, collection, chunk)
-      await fill(context, collection)
-      if (!traces.some(({ kept }) => kept)) throw noTraces()
+      if (!unused) await fill(context, collection)
+      if (!unused && !traces.some(({ kept }) => kept)) throw noTraces()
     } catch (error) {
       if (isInterruption(error, context.signal)) run.pause('collect')
       throw error

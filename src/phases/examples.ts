@@ -33,6 +33,8 @@ export interface Examples {
 export function imitationPlan(context: PhaseContext): Examples & { readonly plan: BatchPlan } {
   const { config, method, run } = context
   const { seed, sft } = config
+  if (sft.epochs === 0)
+    return { examples: [], direct: 0, overlong: 0, plan: new BatchPlan([], seed, sft.batch, 0) }
   const traces = method.mixture(keptTraces(run), seed)
   const examples = imitationExamples(context, traces, askedInstances(context))
   return { ...examples, plan: new BatchPlan(examples.examples, seed, sft.batch, sft.epochs) }
