@@ -13,7 +13,8 @@ import type { ProgressSink } from '../phases/progress.js'
 import type { RunSummary, SampleLine } from '../phases/run-record.js'
 import { terminalProgress } from '../report/progress.js'
 import { renderSample } from '../report/sample.js'
-import { renderDifferences, renderTable } from '../report/table.js'
+import { renderDifferences, renderTable, setsName } from '../report/table.js'
+import { terminalLine } from '../report/terminal-text.js'
 
 /** Thrown where a signal ended the work; main prints the message and takes the exit status. */
 export class Stopped extends Error {
@@ -104,10 +105,16 @@ function printSummary(summary: RunSummary, json: boolean): void {
     printJson(summary)
     return
   }
+  if (summary.tested) process.stdout.write(`${terminalLine(transferHead(summary))}\n`)
   process.stdout.write(`${renderTable(summary.table)}\n`)
   if (summary.differences && summary.differences.length > 0)
     process.stdout.write(`${renderDifferences(summary.differences)}\n`)
   process.stdout.write(`adapter  ${summary.adapter}\nreport   ${summary.report}\nrun      ${summary.run}\n`)
+}
+
+function transferHead({ audit, ...summary }: RunSummary): string {
+  const verdict = audit ? `; leak audit: ${audit.trained?.verdict}, ${audit.verdict}` : ''
+  return `${setsName(summary)}${verdict}`
 }
 
 function printDone({ run }: PhaseContext, json: boolean): void {

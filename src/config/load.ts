@@ -11,6 +11,7 @@ import { closest, distance } from 'fastest-levenshtein'
 import { Document, isMap, isScalar, LineCounter, type ParsedNode, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { ReasonrecError } from '../engine/errors.js'
+import { embedded } from '../quickstart/embedded.js'
 import { rewardFileHash } from '../rewards/user-file.js'
 import { checkPolicyRules } from './policy-rules.js'
 import { type Config, configKeys, configSchema } from './schema.js'
@@ -44,7 +45,15 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   for (const [path, value] of Object.entries(sources.options)) {
     layers.push({ values: nest(path.split('.'), value), where: () => `option for ${path}` })
   }
-  return withRewardHashes(checkedConfig(layers))
+  return withTestFolder(withRewardHashes(checkedConfig(layers)))
+}
+
+/** A run is resumed from anywhere, so the folder that is tested on is a whole path. */
+function withTestFolder(loaded: LoadedConfig): LoadedConfig {
+  const { eval: evaluation } = loaded.config
+  if (evaluation.data === null || evaluation.data === embedded) return loaded
+  const config = { ...loaded.config, eval: { ...evaluation, data: resolve(evaluation.data) } }
+  return { config, hash: configHash(config) }
 }
 
 /** What a user's reward files hold is part of the configuration: whole paths, and the hash of their bytes. */

@@ -40,7 +40,7 @@ export async function createRun(
   RunDirectory.requireFree(out)
   const ownTerms = await checkedTerms(loaded.config)
   const parts = await openParts(loaded.config, watcher.signal)
-  requireFreeSpace(out, runBytes(loaded.config, parts.base, parts.dataset))
+  requireFreeSpace(out, runBytes(loaded.config, parts.base, parts.dataset, parts.tested))
   return contextOf(
     parts,
     RunDirectory.create(out, loaded, plan, (text) => watcher.progress.note(text)),
@@ -76,12 +76,16 @@ async function checkedTerms(config: Config): Promise<readonly OwnTerm[]> {
 interface Parts {
   readonly base: Model
   readonly tokenizer: Tokenizer
+  /** The set that trains. */
   readonly dataset: Dataset
+  /** The set that is tested on: the same one unless eval.data names another. */
+  readonly tested: Dataset
 }
 
 async function openParts(config: Config, signal: AbortSignal): Promise<Parts> {
   const { base, tokenizer } = await openModel(config, signal)
-  return { base, tokenizer, dataset: await openDataset(config) }
+  const dataset = await openDataset(config)
+  return { base, tokenizer, dataset, tested: config.eval.data === null ? dataset : await openTested(config) }
 }
 
 export async function openModel(
@@ -107,6 +111,22 @@ export async function openDataset(config: Config): Promise<Dataset> {
       remedy: 'choose C20 or C100 for language models; `reasonrec baseline` takes full',
     })
   return openRankingData(config)
+}
+
+/** The set that is tested on. */
+export function openTested(config: Config): Promise<Dataset> {
+  return openDataset(testedConfig(config))
+}
+
+/**
+ * The data section as it holds for the set that is tested on. What says something about one folder (its name, its noun,
+ * lists kept in a file) is not carried over to another one; how it is read, split and asked about is.
+ */
+export function testedConfig(config: Config): Config {
+  const { data } = config.eval
+  return data === null
+    ? config
+    : { ...config, data: { ...config.data, dir: data, name: null, noun: null, cand_file: null } }
 }
 
 /** For rows that rank without a prompt. */
@@ -179,20 +199,23 @@ function requireMemory(config: Config, dir: string): void {
 }
 
 function contextOf(
-  { base, tokenizer, dataset }: Parts,
+  { base, tokenizer, dataset, tested }: Parts,
   run: RunDirectory,
   watcher: Watcher,
   ownTerms: readonly OwnTerm[],
 ): PhaseContext {
   const { config } = run.loaded
   const method = methodOf(config)
+  const training = { dataset, encoding: new Encoding(dataset, method, tokenizer) }
+  const tests =
+    tested === dataset ? training : { dataset: tested, encoding: new Encoding(tested, method, tokenizer) }
   return {
     config,
     run,
-    dataset,
+    ...training,
+    sets: { training, tests },
     method,
     tokenizer,
-    encoding: new Encoding(dataset, method, tokenizer),
     base,
     vocabularyBytes: tokenizer.vocabularyBytes(base.vocab),
     ownTerms,

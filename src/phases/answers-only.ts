@@ -24,7 +24,7 @@ import {
   type Sample,
   Trainer,
 } from '../engine/index.js'
-import { decodeOptions, type PhaseContext, type StageModel } from './context.js'
+import { decodeOptions, onTraining, type PhaseContext, type StageModel } from './context.js'
 import { BatchPlan, directExample, imitationPlan } from './examples.js'
 import { askedInstances, trainingParts } from './instances.js'
 import { constantRate, cosineRate } from './learning-rate.js'
@@ -44,7 +44,8 @@ export interface AnswersOnly {
 }
 
 /** Trains what is not there yet. */
-export async function answersOnly(context: PhaseContext): Promise<AnswersOnly> {
+export async function answersOnly(given: PhaseContext): Promise<AnswersOnly> {
+  const context = onTraining(given)
   const { run, base, config } = context
   const [sftFolder, rlFolder] = [run.file(answersOnlyFolders.sft), run.file(answersOnlyFolders.rl)]
   const publish = (folder: string, adapter: Adapter): Promise<void> =>

@@ -24,7 +24,12 @@ export interface ModelContext {
   readonly signal: AbortSignal
 }
 
+/** A set and how it is put into tokens. */
+export type SetInUse = Pick<ModelContext, 'dataset' | 'encoding'>
+
 export interface PhaseContext extends ModelContext {
+  /** One and the same unless eval.data names another set. `dataset` and `encoding` are those of training outside of evaluation. */
+  readonly sets: { readonly training: SetInUse; readonly tests: SetInUse }
   readonly run: RunDirectory
   /** The model as the user gave it. */
   readonly base: Model
@@ -33,6 +38,21 @@ export interface PhaseContext extends ModelContext {
   readonly progress: ProgressSink
   /** A sample for a person to read, as the phases write it to samples.jsonl. */
   readonly show: (sample: SampleLine) => void
+}
+
+/** What is asked, ranked and judged is the set of the tests. */
+export function onTests(context: PhaseContext): PhaseContext {
+  return { ...context, ...context.sets.tests }
+}
+
+/** Whatever trains, also within an evaluation, learns from the set of training. */
+export function onTraining(context: PhaseContext): PhaseContext {
+  return { ...context, ...context.sets.training }
+}
+
+/** Does the run train on one set and test on another? */
+export function isTransfer({ sets }: PhaseContext): boolean {
+  return sets.tests.dataset !== sets.training.dataset
 }
 
 /** A model at some stage of its training: weights and the adapters to run them with. */

@@ -18,6 +18,8 @@ const bytesPerValue = 4
 /** A trace or prediction beside its reasoning: ids, candidates, gates or scores. */
 const lineBytes = 800
 const bytesPerToken = 5
+/** A chain as evidence: users, items, ratings. */
+const chainBytes = 200
 const metricsLineBytes = 1500
 /** Configuration, state, summary, report and its figures. */
 const fixedBytes = 1 << 20
@@ -38,10 +40,11 @@ export function runBytes(
   config: Config,
   model: Pick<Model, 'config' | 'parameters'>,
   dataset: Dataset,
+  tested: Dataset = dataset,
 ): number {
   const { imitated, trained } = trainedValues(config, model)
   const published = bytesPerValue * (imitated + trained)
-  return 2 * checkpointBytes(config, model) + published + recordBytes(config, dataset)
+  return 2 * checkpointBytes(config, model) + published + recordBytes(config, dataset, tested)
 }
 
 /** The larger of the two phases' checkpoints: the least that a run needs to go on. */
@@ -76,16 +79,29 @@ function adapterValues(model: NativeModelConfig, rank: number, targets: readonly
   return model.layers * rank * targets.reduce((sum, name) => sum + sides[name], 0)
 }
 
+/** Of what Collection writes about one instance: samples of whole responses, and R2Rec's triples, a thought for each hop. */
+function traceBytes({ method, collect, r2rec, graph }: Config): number {
+  const line = (tokens: number): number => lineBytes + bytesPerToken * tokens
+  const builtin = collect.regime === 'builtin'
+  if (method !== 'r2rec') return (builtin ? 1 : collect.k_free + collect.k_hint) * line(collect.max_new)
+  const hops = 2 * (graph.middles + 1)
+  const rankings = builtin ? Math.min(1, collect.k_free) : collect.k_free
+  return (
+    r2rec.triples * (line(hops * r2rec.step_max_new) + chainBytes) +
+    rankings * (line(collect.max_new) + r2rec.chains * chainBytes)
+  )
+}
+
 /** traces.jsonl, predictions.jsonl and metrics.jsonl of the whole run. */
-function recordBytes(config: Config, dataset: Dataset): number {
+function recordBytes(config: Config, dataset: Dataset, tested: Dataset): number {
   const { collect, rl, eval: tests } = config
   const lines = (count: number, tokens: number): number => count * (lineBytes + bytesPerToken * tokens)
-  const samples = collect.regime === 'builtin' ? 1 : collect.k_free + collect.k_hint
   const models = tests.direct ? 6 : 3
   return (
     fixedBytes +
-    lines(collectInstances(dataset, config).length * samples + collect.fill_to, collect.max_new) +
-    lines(testInstances(dataset, config).length * models, tests.max_new ?? rl.max_new) +
+    collectInstances(dataset, config).length * traceBytes(config) +
+    lines(collect.fill_to, collect.max_new) +
+    lines(testInstances(tested, config).length * models, tests.max_new ?? rl.max_new) +
     rl.steps * metricsLineBytes
   )
 }

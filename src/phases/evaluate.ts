@@ -6,7 +6,7 @@
 
 import type { Instance } from '../data/types.js'
 import { meansOf } from '../eval/significance.js'
-import type { PhaseContext } from './context.js'
+import { onTests, type PhaseContext } from './context.js'
 import { evaluationTasks, metricsOf, rankedInstance, type Task } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import { isInterruption } from './interrupt.js'
@@ -19,7 +19,8 @@ import { prepareSasrec } from './sasrec-baseline.js'
 import { baseStage } from './stage-models.js'
 import { nextInRing } from './streams.js'
 
-export async function evaluate(context: PhaseContext): Promise<void> {
+export async function evaluate(given: PhaseContext): Promise<void> {
+  const context = onTests(given)
   const { config, run, progress } = context
   if (run.isDone('evaluate')) return
   const instances = testInstances(context.dataset, config)

@@ -8,7 +8,7 @@ import type { Instance, Item } from '../data/types.js'
 import { auditOf, verdictOf } from '../eval/audit/audit.js'
 import { type Finding, worstFirst } from '../eval/audit/findings.js'
 import type { Prompt } from '../prompts/prompt.js'
-import type { ModelContext } from './context.js'
+import { isTransfer, type ModelContext, onTests, type PhaseContext } from './context.js'
 import { testInstances } from './instances.js'
 import type { RunAudit } from './run-record.js'
 
@@ -19,11 +19,15 @@ const shortestTitle = 4
 /** Fewer are titles that happen to be words of ours. */
 const leakingShare = 0.01
 
-export function runAudit(context: Pick<ModelContext, 'config' | 'dataset' | 'method'>): RunAudit {
-  const data = auditOf(context.dataset)
-  const prompts = promptFinding(context)
-  const findings = worstFirst([...prompts, ...data.findings])
-  return { verdict: verdictOf(findings), findings }
+export function runAudit(given: PhaseContext): RunAudit {
+  const context = onTests(given)
+  const { verdict, findings: found } = auditOf(given.sets.training.dataset)
+  const findings = worstFirst([...promptFinding(context), ...auditOf(context.dataset).findings])
+  return {
+    verdict: verdictOf(findings),
+    findings,
+    ...(isTransfer(given) && { trained: { verdict, findings: found } }),
+  }
 }
 
 function promptFinding({

@@ -159,14 +159,10 @@ export interface RunSummary {
   /** The differences the report states: imitated - base, internalized - imitated, internalized - base, ... */
   readonly differences?: readonly PairedDifference[]
   readonly collect: CollectSummary
-  readonly dataset: {
-    readonly name: string
-    readonly items: number
-    readonly train: number
-    readonly valid: number
-    readonly test: number
-    readonly notes: readonly string[]
-  }
+  /** The set that trains, and is tested on where `tested` is absent. */
+  readonly dataset: SetFacts
+  /** Another set, which table, differences, quality and samples are of (eval.data). */
+  readonly tested?: SetFacts
   readonly model: {
     readonly name: string
     readonly family: string
@@ -183,8 +179,20 @@ export interface RunSummary {
   readonly truncated: readonly string[]
 }
 
+export interface SetFacts {
+  readonly name: string
+  readonly items: number
+  readonly train: number
+  readonly valid: number
+  readonly test: number
+  readonly notes: readonly string[]
+}
+
 export interface RunAudit {
+  /** On the set that is tested on and the prompts about it. */
   readonly verdict: Verdict
   /** Worst first. */
   readonly findings: readonly Finding[]
+  /** On the set that trained, where it is another one. */
+  readonly trained?: { readonly verdict: Verdict; readonly findings: readonly Finding[] }
 }

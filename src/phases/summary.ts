@@ -2,8 +2,9 @@
 
 import { cpus } from 'node:os'
 import { basename, resolve } from 'node:path'
+import type { Dataset } from '../data/types.js'
 import { engineInfo } from '../engine/index.js'
-import type { PhaseContext } from './context.js'
+import { isTransfer, onTests, type PhaseContext } from './context.js'
 import { readJsonLines, writeDurably } from './files.js'
 import { runAudit } from './prompt-audit.js'
 import { evaluationResult } from './result-table.js'
@@ -14,6 +15,7 @@ import type {
   MetricsLine,
   Phase,
   RunSummary,
+  SetFacts,
 } from './run-record.js'
 import { adapterFolder, imitatedModelFolder } from './stage-models.js'
 
@@ -27,6 +29,7 @@ export function writeSummary(context: PhaseContext, collected: CollectSummary): 
 
 function runSummary(context: PhaseContext, collected: CollectSummary): RunSummary {
   const { config, dataset, base, run } = context
+  const tested = context.sets.tests.dataset
   const seconds = (phase: Phase): number => run.stage(phase)?.seconds ?? 0
   const phases = ['collect', 'imitate', 'internalize', 'evaluate'] as const
   const wholeModel = config.sft.adapter === 'full' && config.rl.steps === 0
@@ -44,16 +47,10 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
     cpu_seconds: phases.reduce((sum, phase) => sum + (run.stage(phase)?.cpuSeconds ?? 0), 0),
     world_size: 1,
     config_hash: run.loaded.hash,
-    ...evaluationResult(context),
+    ...evaluationResult(onTests(context)),
     collect: collected,
-    dataset: {
-      name: config.data.name ?? dataset.name,
-      items: dataset.items.length,
-      train: dataset.train.length,
-      valid: dataset.valid.length,
-      test: dataset.test.length,
-      notes: dataset.notes,
-    },
+    dataset: setFacts(dataset, config.data.name ?? dataset.name),
+    ...(isTransfer(context) && { tested: setFacts(tested, tested.name) }),
     model: {
       name: basename(resolve(config.model.dir ?? '')),
       family: base.config.family,
@@ -64,6 +61,11 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
     audit: runAudit(context),
     truncated: truncations(context),
   }
+}
+
+function setFacts(dataset: Dataset, name: string): SetFacts {
+  const { items, train, valid, test, notes } = dataset
+  return { name, items: items.length, train: train.length, valid: valid.length, test: test.length, notes }
 }
 
 function environment(): Record<string, string> {
@@ -83,7 +85,8 @@ function environment(): Record<string, string> {
 
 /** What was cut or left out on the way, in words. */
 function truncations(context: PhaseContext): string[] {
-  const { config, dataset, run } = context
+  const { config, run } = context
+  const dataset = context.sets.tests.dataset
   const lines = readJsonLines<MetricsLine>(run.file('metrics.jsonl'))
   const skipped = lines.filter(
     (line): line is ImitateMetrics | InternalizeMetrics => 'skipped' in line && line.skipped === true,

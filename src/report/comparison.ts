@@ -56,7 +56,8 @@ const trained: ReadonlySet<string> = new Set([
 /** Null for every other data set: numbers on other data or other candidates are not comparable. */
 export function publishedComparison(summary: Partial<RunSummary>): Comparison | null {
   const rows = summary.table?.filter((row) => trained.has(row.id)) ?? []
-  if (!summary.dataset || !/^lastfm-llara\b/.test(summary.dataset.name) || rows.length === 0) return null
+  const name = (summary.tested ?? summary.dataset)?.name
+  if (name === undefined || !/^lastfm-llara\b/.test(name) || rows.length === 0) return null
   const ours: ComparisonRow[] = rows.map((row) => ({
     name: `${rowLabel(row.id)} (${modeLabel(row.mode)})`,
     hr1: row.hr1,

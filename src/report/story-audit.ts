@@ -13,15 +13,28 @@ const verdicts = {
 } as const
 
 export function auditSection(run: RunFiles): Section {
-  const { audit } = run.summary
+  const { audit, dataset, tested } = run.summary
+  const of = (name: string | undefined): string => (tested ? ` on ${name}` : '')
   return {
     id: 'audit',
     title: 'Leak audit',
     blocks: [
       ...(audit
         ? [
-            { kind: 'text' as const, text: `Verdict: ${audit.verdict}. ${verdicts[audit.verdict]}` },
+            {
+              kind: 'text' as const,
+              text: `Verdict${of(tested?.name)}: ${audit.verdict}. ${verdicts[audit.verdict]}`,
+            },
             ...findingBlocks(audit.findings),
+            ...(audit.trained
+              ? [
+                  {
+                    kind: 'text' as const,
+                    text: `Verdict${of(dataset?.name)}, which only trains: ${audit.trained.verdict}. Its findings concern the table by what a model could learn from it, not by its own lists.`,
+                  },
+                  ...findingBlocks(audit.trained.findings),
+                ]
+              : []),
           ]
         : []),
       ...placeBlocks(run),

@@ -3,6 +3,7 @@
  * the same story; nothing here knows about either. All text in blocks is unescaped.
  */
 
+import type { SetFacts } from '../phases/run-record.js'
 import { publishedComparison } from './comparison.js'
 import type { Figure } from './figure-style.js'
 import { isCounted, modeLabel, rowLabel, storyModels } from './labels.js'
@@ -27,13 +28,13 @@ import {
   internalizationSection,
   qualitySection,
 } from './story-phases.js'
-import { differenceName, excludesZero, metricLabel, shownMetrics } from './table.js'
+import { differenceName, excludesZero, metricLabel, setsName, shownMetrics } from './table.js'
 
 export const honestSentence =
   'This run follows RE2 (“From Prediction to Understanding: Leveraging Reasoning in Large Language Model-based Recommendations”, WWW 2026, DOI 10.1145/3774904.3792283) as its abstract describes it. Everything the abstract leaves open was chosen by this project; these defaults are ours and are marked as ours below. No number of RE2’s own is known, so no claim to reproduce one is made.'
 
 export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
-  const dataset = run.summary.dataset?.name
+  const dataset = setsName(run.summary)
   const model = run.summary.model?.name
   const subject = [dataset, model].filter((name) => name !== undefined).join(' · ')
   return {
@@ -52,6 +53,12 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
       configSection(run),
     ].filter((section) => section.blocks.length > 0),
   }
+}
+
+function resultsOf({ dataset, tested }: RunFiles['summary']): string {
+  return tested
+    ? `Test results on ${tested.name}; the trained models learned from ${dataset?.name}, the counted rows from ${tested.name}`
+    : 'Test results'
 }
 
 /** The row of a model under the mode the story follows: thinking first, where it was judged so. */
@@ -100,7 +107,7 @@ function againstCounting(run: RunFiles, hr1: number): string {
 }
 
 function whatWasRun(run: RunFiles): Section {
-  const { dataset, model, config_hash: hash, environment } = run.summary
+  const { dataset, tested, model, config_hash: hash, environment } = run.summary
   const rows = storyModels.flatMap((id) => modelRow(run, id) ?? [])
   const headline: Block[] =
     rows.length > 0
@@ -121,17 +128,14 @@ function whatWasRun(run: RunFiles): Section {
       'Model',
       `${model.name}, ${model.family}, ${parameters(model.parameters)} parameters, vocabulary of ${count(model.vocab)}`,
     ])
-  if (dataset) {
-    facts.push([
-      'Data',
-      `${dataset.name}: ${count(dataset.items)} items; instances: ${count(dataset.train)} train, ${count(dataset.valid)} validation, ${count(dataset.test)} test`,
-    ])
-  }
+  if (dataset) facts.push([tested ? 'Trained on' : 'Data', setFacts(dataset)])
+  if (tested) facts.push(['Tested on', setFacts(tested)])
   facts.push(['Run', run.summary.run ?? run.name])
   if (hash) facts.push(['Configuration hash', hash])
   for (const [key, value] of Object.entries(environment ?? {})) facts.push([key, String(value)])
   const notes = [
-    ...(dataset?.notes ?? []),
+    ...(dataset?.notes ?? []).map((text) => (tested ? `${dataset?.name}: ${text}` : text)),
+    ...(tested?.notes ?? []).map((text) => `${tested?.name}: ${text}`),
     ...(run.summary.truncated ?? []).map((text) => `Truncated: ${text}`),
   ]
   return {
@@ -185,6 +189,10 @@ function whatWasRun(run: RunFiles): Section {
   }
 }
 
+function setFacts({ name, items, train, valid, test }: SetFacts): string {
+  return `${name}: ${count(items)} items; instances: ${count(train)} train, ${count(valid)} validation, ${count(test)} test`
+}
+
 function results(run: RunFiles, figures: readonly Figure[]): Section {
   const table = run.summary.table ?? []
   const figure = figuresBlock(figures, 'result')
@@ -219,8 +227,7 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
   const blocks: Block[] = [
     {
       kind: 'table',
-      caption:
-        'Test results. Brackets: 95 % bootstrap intervals, users drawn with replacement. Parsed: share of answers that named a candidate in the asked form.',
+      caption: `${resultsOf(run.summary)}. Brackets: 95 % bootstrap intervals, users drawn with replacement. Parsed: share of answers that named a candidate in the asked form.`,
       head: ['Row', 'Answers by', 'n', ...metrics.map(([, label]) => label), 'Parsed'],
       numeric: [false, false, true, ...metrics.map(() => true), true],
       rows,

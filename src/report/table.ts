@@ -16,6 +16,17 @@ function labelOf(metric: RankingMetric): string {
   return metric.toUpperCase().replace(/(\d+)$/, '@$1')
 }
 
+/** The set of a run, or both of a transfer. */
+export function setsName({
+  dataset,
+  tested,
+}: {
+  readonly dataset?: { readonly name: string }
+  readonly tested?: { readonly name: string }
+}): string | undefined {
+  return dataset && tested ? `trained on ${dataset.name}, tested on ${tested.name}` : dataset?.name
+}
+
 /** What the rows carry, with labels, in the order of a table. */
 export function shownMetrics(rows: readonly ResultRow[]): readonly (readonly [RankingMetric, string])[] {
   return rankingMetrics

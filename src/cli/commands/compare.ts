@@ -7,7 +7,7 @@ import { readStoredConfig } from '../../config/load.js'
 import type { Dataset } from '../../data/types.js'
 import { ReasonrecError } from '../../engine/index.js'
 import { methodOf } from '../../methods/registry.js'
-import { openDataset } from '../../methods/session.js'
+import { openTested, testedConfig } from '../../methods/session.js'
 import { compareRuns, type EvaluatedRun, type RunComparison } from '../../phases/compare-runs.js'
 import { metricsOf } from '../../phases/evaluation-tasks.js'
 import { isRunDirectory } from '../../phases/run-directory.js'
@@ -69,8 +69,9 @@ async function evaluatedRun(folder: string, other?: EvaluatedRun): Promise<Evalu
       remedy: 'give the --out folder of an evaluated run',
     })
   const { config } = readStoredConfig(`${path}/config.yaml`)
-  const same = other && JSON.stringify(other.config.data) === JSON.stringify(config.data)
-  const dataset: Dataset = same ? other.dataset : await openDataset(config)
+  const same =
+    other && JSON.stringify(testedConfig(other.config).data) === JSON.stringify(testedConfig(config).data)
+  const dataset: Dataset = same ? other.dataset : await openTested(config)
   return { path, config, dataset, metrics: metricsOf(config, methodOf(config)) }
 }
 

@@ -8,13 +8,14 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { type LoadedConfig, readStoredConfig } from '../../config/load.js'
+import type { Config } from '../../config/schema.js'
 import { normaliseTitle } from '../../data/title.js'
 import type { Dataset, Instance, Item, ItemIndex } from '../../data/types.js'
 import { Adapter, ReasonrecError } from '../../engine/index.js'
 import { trainCounts } from '../../eval/baselines/baseline.js'
 import type { DrawnChain } from '../../methods/method.js'
 import { methodOf } from '../../methods/registry.js'
-import { openDataset, openModel } from '../../methods/session.js'
+import { openDataset, openModel, testedConfig } from '../../methods/session.js'
 import type { ModelContext } from '../../phases/context.js'
 import { Encoding } from '../../phases/encoding.js'
 import { type Prediction, predict, ranking } from '../../phases/predictions.js'
@@ -102,7 +103,12 @@ function configFor(args: RecommendArguments): LoadedConfig {
     model: { ...model, dir: fallback.config.model.dir ?? model.dir, threads: args.threads ?? model.threads },
     data: { ...data, dir: fallback.config.data.dir ?? data.dir },
   }
-  return { ...stored, config }
+  return { ...stored, config: transferred(config) }
+}
+
+/** The set a run was tested on has its own noun. */
+function transferred(config: Config): Config {
+  return config.eval.data !== null && config.data.dir === config.eval.data ? testedConfig(config) : config
 }
 
 interface Question {

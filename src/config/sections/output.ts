@@ -5,6 +5,10 @@ import { count, key, orAll, positive, share } from '../key.js'
 
 export const evaluation = z
   .strictObject({
+    data: key(
+      z.string().nullable().default(null),
+      'Folder of another set to test on (transfer): tests, candidates, chains, baselines and the audit are of that set, all training of data.dir; null tests on data.dir.',
+    ),
     instances: key(
       orAll().default(null),
       'Test instances; null takes all. Fewer than 2,000 cannot separate close methods.',

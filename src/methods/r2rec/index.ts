@@ -58,6 +58,7 @@ export const presetNames = [
   'r2rec-ml1m',
   'r2rec-amazon-books',
   'r2rec-amazon-electronics',
+  'r2rec-transfer',
 ] as const
 
 /** Path of a preset's YAML; the build copies presets and prompts beside the compiled module. */

@@ -10,6 +10,7 @@ import { Adapter } from '../../../src/engine/index.js'
 import { CheckpointStore } from '../../../src/phases/checkpoint.js'
 import { checkpointBytes, requireFreeSpace, runBytes } from '../../../src/phases/disk-space.js'
 import { freeBytes, readJsonLines } from '../../../src/phases/files.js'
+import { collectInstances } from '../../../src/phases/instances.js'
 import { RunDirectory } from '../../../src/phases/run-directory.js'
 import { smallDisk } from '../../fixtures/small-disk.js'
 import { writeSyntheticData } from '../../fixtures/synthetic-data.js'
@@ -59,6 +60,12 @@ describe('room for a run', () => {
     expect(bytes('collect.k_free=9')).toBeGreaterThan(bytes('collect.k_free=8'))
     expect(bytes('sft.rank=64')).toBeGreaterThan(bytes('sft.rank=16'))
     expect(bytes('rl.adapter=stack')).toBeGreaterThanOrEqual(bytes())
+    const triples = (count: number): number => bytes('method=r2rec', `r2rec.triples=${count}`)
+    expect(triples(3) - triples(2)).toBe(triples(2) - triples(1))
+    // Four thoughts of 120 tokens each, one line for each instance that is asked.
+    expect(triples(3) - triples(2)).toBeGreaterThan(
+      collectInstances(dataset, settings().config).length * 4 * 120,
+    )
   })
 })
 
