@@ -2,6 +2,7 @@
  * Sentences of R2Rec's builtin teacher in the standard wording, by what builtin-teacher.ts has made sure of. `brief` ones serve
  * small models, whose prompts ask for few words.
  *   {title} {rating}   item and rating of the step's hop          {other}  the rating the step is compared with
+ *   {who}              the step's user; at the closing step the one before       {whom}   the user of the step before
  *   {noun} {nouns}     what a title names                         {gap}    difference in words, "1 point"
  *   {amount}           "many", "several", "some" or "no" users    {answer} the rating that is foretold
  */
@@ -40,50 +41,52 @@ export const phrases = {
   /** Another user's rating of the same item. */
   agree: {
     full: [
-      'u1 gave {title} {rating} of 5, no more than one point from the {other} of u0, so the two of them agree on this {noun}.',
-      'On {title} u1 comes to {rating} of 5 and u0 to {other}, which is close, so u1 is a fair guide to the taste of u0.',
+      '{who} gave {title} {rating} of 5, no more than one point from the {other} of {whom}, so the two of them agree on this {noun}.',
+      'On {title} {who} comes to {rating} of 5 and {whom} to {other}, which is close, so {who} is a fair guide to the taste of {whom}.',
     ],
-    brief: ['With {rating} of 5 for {title} u1 agrees with u0.'],
+    brief: ['With {rating} of 5 for {title} {who} agrees with {whom}.'],
   },
   differ: {
     full: [
-      'u1 gave {title} {rating} of 5, which is {gap} away from the {other} of u0, so the two of them differ on this {noun}.',
-      'On {title} u1 comes to {rating} of 5 and u0 to {other}, {gap} apart, so what u1 likes has to be taken with care.',
+      '{who} gave {title} {rating} of 5, which is {gap} away from the {other} of {whom}, so the two of them differ on this {noun}.',
+      'On {title} {who} comes to {rating} of 5 and {whom} to {other}, {gap} apart, so what {who} likes has to be taken with care.',
     ],
-    brief: ['With {rating} of 5 for {title} u1 is {gap} away from u0.'],
+    brief: ['With {rating} of 5 for {title} {who} is {gap} away from {whom}.'],
   },
   shared: {
-    full: ['u1 chose {title} as well, so the two of them share at least this one {noun} in what they took.'],
-    brief: ['u1 chose {title} as well.'],
+    full: [
+      '{who} chose {title} as well, so the two of them share at least this one {noun} in what they took.',
+    ],
+    brief: ['{who} chose {title} as well.'],
   },
   /** Another user's next item, against the one before it. */
   more: {
     full: [
-      'u1 gave {title} {rating} of 5, more than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+      '{who} gave {title} {rating} of 5, more than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
     ],
-    brief: ['u1 gave {title} {rating} of 5, more than before, and {amount} others took both.'],
+    brief: ['{who} gave {title} {rating} of 5, more than before, and {amount} others took both.'],
   },
   less: {
     full: [
-      'u1 gave {title} {rating} of 5, less than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+      '{who} gave {title} {rating} of 5, less than the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
     ],
-    brief: ['u1 gave {title} {rating} of 5, less than before, and {amount} others took both.'],
+    brief: ['{who} gave {title} {rating} of 5, less than before, and {amount} others took both.'],
   },
   same: {
     full: [
-      'u1 gave {title} {rating} of 5, the same as the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
+      '{who} gave {title} {rating} of 5, the same as the {noun} before it, and {amount} other users have taken both of these {nouns} as well.',
     ],
-    brief: ['u1 gave {title} {rating} of 5, the same as before, and {amount} others took both.'],
+    brief: ['{who} gave {title} {rating} of 5, the same as before, and {amount} others took both.'],
   },
   next: {
-    full: ['u1 went on to {title}, and {amount} other users have taken both of these {nouns} as well.'],
-    brief: ['u1 went on to {title}, and {amount} others took both.'],
+    full: ['{who} went on to {title}, and {amount} other users have taken both of these {nouns} as well.'],
+    brief: ['{who} went on to {title}, and {amount} others took both.'],
   },
   /** The last step. */
   rating: {
     full: [
       'Carried over to u0, who is read here by the steps before, {title} comes to about {answer} of 5 in the end.',
-      'Taking the taste of u0 and the rating of u1 together, {title} should stand at {answer} of 5 with u0.',
+      'Taking the taste of u0 and the rating of {who} together, {title} should stand at {answer} of 5 with u0.',
     ],
     brief: ['Carried over to u0, {title} comes to about {answer} of 5.'],
   },

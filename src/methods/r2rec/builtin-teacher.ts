@@ -94,6 +94,8 @@ export class R2RecBuiltinTeacher implements StepTeacher {
     const noun = plainNoun(this.dataset.noun)
     const values: Readonly<Record<string, string>> = {
       title: this.title(hop.item),
+      who: `u${hop.user === 0 && before ? before.user : hop.user}`,
+      whom: `u${before?.user ?? 0}`,
       rating: String(rating),
       other: String(other),
       gap: gapText(rating, other),
@@ -106,7 +108,7 @@ export class R2RecBuiltinTeacher implements StepTeacher {
     const list = this.words.options.stepWords < wordsOfFull ? brief : full
     const sentence = list[seeded(this.seed, 'thought', question.id, index).below(list.length)] as string
     const filled = sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '')
-    return sentence.startsWith('u') ? filled : capitalised(filled)
+    return /^u\d /.test(filled) ? filled : capitalised(filled)
   }
 
   /** Neither u0 nor u1, who took both. */

@@ -49,12 +49,12 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 afterEach(() => vi.restoreAllMocks())
+const { prompt } = Encoding.prototype
 
 /** Prompts by the phase they were made in. */
 function recordedPrompts(): { readonly byPhase: Map<string, string[]>; onPhase: (phase: string) => void } {
   const byPhase = new Map<string, string[]>()
   let phase = ''
-  const prompt = Encoding.prototype.prompt
   vi.spyOn(Encoding.prototype, 'prompt').mockImplementation(function (this: Encoding, ...asked) {
     const ids = prompt.apply(this, asked)
     byPhase.set(phase, [...(byPhase.get(phase) ?? []), this.tokenizer.decode(ids)])
@@ -94,7 +94,7 @@ describe('an R2Rec run that tests on another set', () => {
       onPhase,
     })) as RunSummary
     byPhase = recorded.byPhase
-  }, 60_000)
+  }, 300_000)
 
   it('shows no title of the one in prompts about the other', () => {
     // What trains is put together before its phase is told of: Imitation's prompts, those of the control without reasoning.
@@ -155,7 +155,7 @@ describe('an R2Rec run that tests on another set', () => {
       expect(readFileSync(join(out, name), 'utf8'), name).toBe(readFileSync(join(straight, name), 'utf8'))
     expect(readJsonLines(join(out, 'predictions.jsonl')).length).toBeGreaterThan(before)
     expect(resumed?.table).toEqual(summary.table)
-  }, 60_000)
+  }, 300_000)
 })
 
 it('RE2 does the same by the key alone', async () => {
@@ -172,7 +172,7 @@ it('RE2 does the same by the key alone', async () => {
   const summary = await smallRun({ set: [...set, ...shared], out: join(folder, 're2'), onPhase })
   expectApart(byPhase)
   expect(summary?.tested?.name).toBe('albums')
-}, 60_000)
+}, 300_000)
 
 it('a run without the key says nothing of another set', async () => {
   const set = [...smallR2Rec, ...shared, 'eval.data=null', 'rl.steps=0', 'eval.direct=false']
@@ -180,7 +180,7 @@ it('a run without the key says nothing of another set', async () => {
   expect(summary?.dataset.name).toBe('films')
   expect(summary).not.toHaveProperty('tested')
   expect(summary?.audit).not.toHaveProperty('trained')
-}, 60_000)
+}, 300_000)
 
 it('a run that imitates nothing collects nothing, and rewards start from the model as it came', async () => {
   const out = join(folder, 'no-sft')
@@ -196,4 +196,4 @@ it('a run that imitates nothing collects nothing, and rewards start from the mod
   expect(rowOf('answers_only_sft')).toEqual(rowOf('base'))
   expect(rowOf('internalized')).toHaveLength(6)
   expect(readFileSync(join(out, 'report.md'), 'utf8')).not.toMatch(/NaN|Infinity/)
-}, 60_000)
+}, 300_000)
