@@ -47,11 +47,19 @@ if (folders.length === 0) throw new Error('name the folders of finished runs')
 const runs = folders.map(readRun)
 const arms = named.map(([name = '', ...own]) => ({ name, runs: own.map(readRun) }))
 const dataset = embeddedDataset({ shown: runs[0]?.shown ?? historyLength })
-const asked = new Set(runs[0]?.lines.map(({ instance }) => instance))
+const asked = askedByAll()
 const tests = dataset.test.filter(({ id }) => asked.has(id))
 const counts = interactionCounts()
 const rows = [...counted(), ...answered(), ...arms.flatMap(armRow)]
 process.stdout.write(`${[table(), differences(), popularities(), timings()].join('\n\n')}\n`)
+
+/** A sample of tests (eval.instances) depends on the seed: only what every run answered can be pooled. */
+function askedByAll(): ReadonlySet<string> {
+  const [first, ...others] = [...runs, ...arms.flatMap(({ runs: own }) => own)].map(
+    ({ lines }) => new Set(lines.map(({ instance }) => instance)),
+  )
+  return new Set([...(first ?? [])].filter((id) => others.every((answered) => answered.has(id))))
+}
 
 /** Training interactions of each item. */
 function interactionCounts(): number[] {
