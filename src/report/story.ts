@@ -21,6 +21,7 @@ import type { RunFiles } from './run-files.js'
 import { chooseSamples } from './sample.js'
 import { auditSection } from './story-audit.js'
 import { type Block, figuresBlock, type Section, type Story } from './story-blocks.js'
+import { originBlocks } from './story-origin.js'
 import {
   collectionSection,
   costSection,
@@ -29,9 +30,6 @@ import {
   qualitySection,
 } from './story-phases.js'
 import { differenceName, excludesZero, metricLabel, setsName, shownMetrics } from './table.js'
-
-export const honestSentence =
-  'This run follows RE2 (“From Prediction to Understanding: Leveraging Reasoning in Large Language Model-based Recommendations”, WWW 2026, DOI 10.1145/3774904.3792283) as its abstract describes it. Everything the abstract leaves open was chosen by this project; these defaults are ours and are marked as ours below. No number of RE2’s own is known, so no claim to reproduce one is made.'
 
 export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
   const dataset = setsName(run.summary)
@@ -159,32 +157,7 @@ function whatWasRun(run: RunFiles): Section {
             { kind: 'list' as const, items: notes },
           ]
         : []),
-      { kind: 'text', text: honestSentence },
-      {
-        kind: 'table',
-        caption: 'What comes from the paper and what is ours',
-        head: ['From RE2’s abstract', 'Defaults of this project (ours)'],
-        numeric: [false, false],
-        rows: [
-          [
-            'Reasoning first, then the recommendation',
-            'The prompts, the tags, the length allowed to an explanation',
-          ],
-          [
-            'Reasoning Collection: LLMs are guided to write both for each sequence',
-            'Unhinted then hinted samples, the gates, the builtin teacher as a fallback',
-          ],
-          [
-            'Pattern Imitation: supervised tuning on what was collected',
-            'LoRA, its rank, the learning rate and schedule, loss on responses only',
-          ],
-          [
-            'Pattern Internalization: RL for accuracy and for rationality of the reasoning',
-            'Group-relative advantages, clip-higher, k3 KL, the reward terms; likelihood gain as the measure of rationality',
-          ],
-          ['Self-distillation or a teacher; no user metadata', 'Candidate lists, splits, metrics, intervals'],
-        ],
-      },
+      ...originBlocks(run.config),
     ],
   }
 }

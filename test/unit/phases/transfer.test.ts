@@ -138,6 +138,8 @@ describe('an R2Rec run that tests on another set', () => {
     })
     const report = readFileSync(join(straight, 'report.md'), 'utf8')
     expect(report).toContain('trained on films, tested on albums')
+    expect(report).toContain('This run follows R2Rec')
+    expect(report).not.toContain('RE2')
     expect(report).toMatch(/Test results on albums/)
     expect(report).toMatch(/Verdict on albums: /)
     expect(report).toMatch(/Verdict on films, which only trains: /)

@@ -7,7 +7,7 @@ import { maxPoints, thin } from '../../../src/report/figure-curves.js'
 import { figuresOf } from '../../../src/report/figures.js'
 import { contentPolicy } from '../../../src/report/html.js'
 import { readRun } from '../../../src/report/run-files.js'
-import { honestSentence } from '../../../src/report/story.js'
+import { honestSentence } from '../../../src/report/story-origin.js'
 import { writeReport } from '../../../src/report/write-report.js'
 import { type SyntheticRun, writeSyntheticRun } from './synthetic-run.js'
 
