@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "core/check.h"
+#include "core/pages.h"
 
 namespace reasonrec {
 
@@ -23,14 +24,16 @@ class Buffer {
   void resize(int64_t n, bool zero = true) {
     if (n > capacity_) {
       const size_t bytes = (size_t(n) * sizeof(float) + 63) / 64 * 64;
+      const bool mapped = bytes >= kMappedFrom;
       data_.reset();  // first: a model that grows must not be there twice
-      data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+      void* const memory = mapped ? map_pages(bytes) : std::aligned_alloc(64, bytes);
+      data_ = std::unique_ptr<float, Free>(static_cast<float*>(memory), Free{mapped ? bytes : 0});
       if (!data_) {
         capacity_ = size_ = 0;
         throw Error("RR_OUT_OF_MEMORY", "allocation of " + std::to_string(bytes) + " bytes failed",
                     "", "", "lower the token budget or the number of live rows");
       }
-      if (zero) std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
+      if (zero && !mapped) std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
       capacity_ = n;
     }
     size_ = n;
@@ -43,7 +46,13 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(float* p) const { std::free(p); }
+    size_t mapped;  // bytes, 0: from the heap
+    void operator()(float* p) const {
+      if (mapped > 0)
+        unmap_pages(p, mapped);
+      else
+        std::free(p);
+    }
   };
   std::unique_ptr<float, Free> data_;
   int64_t size_ = 0, capacity_ = 0;
