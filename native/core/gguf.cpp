@@ -308,12 +308,6 @@ GgufFile::GgufFile(const std::string& path) : impl_(std::make_unique<Impl>(path)
   HeaderReader reader(path, impl_->file);
   std::vector<TensorEntry> tensors;
   reader.read(impl_->metadata, tensors);
-  const auto parts = impl_->metadata.find("split.count");
-  if (parts != impl_->metadata.end() && !parts->second.is_array &&
-      parts->second.type != GgufType::kString && parts->second.number_at(0) > 1)
-    throw Error("RR_BAD_GGUF", path + " is one part of a model in several files", "one whole file",
-                std::to_string(int64_t(parts->second.number_at(0))) + " parts",
-                "merge them with llama-gguf-split --merge");
   const uint64_t alignment = alignment_of(reader, impl_->metadata);
   const uint64_t begin = (reader.position() + alignment - 1) / alignment * alignment;
   const uint64_t data_bytes = begin < impl_->file.size() ? impl_->file.size() - begin : 0;

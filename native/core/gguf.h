@@ -5,8 +5,8 @@
 // they are asked for. Refused with a reason: counts and lengths that the file has no room for
 // (compared before anything is allocated), strings that are not UTF-8, names twice, arrays in
 // arrays, an alignment that is no power of two, tensors out of order, overlapping, with gaps or
-// beyond the file, rows that are no whole number of blocks, big-endian files, files in parts. Types
-// that this project does not read (IQ, MXFP and others) are refused by name.
+// beyond the file, rows that are no whole number of blocks, big-endian files. Types that this
+// project does not read (IQ, MXFP and others) are refused by name.
 #pragma once
 #include <cstdint>
 #include <map>

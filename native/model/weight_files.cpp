@@ -67,7 +67,7 @@ WeightFiles::WeightFiles(const ModelConfig& config, const std::vector<std::strin
   for (const std::string& path : paths) {
     if (GgufFile::is_gguf(path)) {
       gguf_.push_back(std::make_unique<GgufFile>(path));
-      add_gguf(config, *gguf_.back(), path);
+      add_gguf(config, *gguf_.back(), gguf_.front()->text("general.architecture") == "llama", path);
       continue;
     }
     safetensors_.push_back(std::make_unique<SafetensorsFile>(path));
@@ -81,9 +81,8 @@ void WeightFiles::add(const std::string& name, StoredTensor tensor, const std::s
         "remove the file that does not belong to the model");
 }
 
-void WeightFiles::add_gguf(const ModelConfig& config, const GgufFile& file,
+void WeightFiles::add_gguf(const ModelConfig& config, const GgufFile& file, bool llama,
                            const std::string& path) {
-  const bool llama = file.text("general.architecture") == "llama";
   for (const auto& [name, view] : file.tensors()) {
     if (name == "rope_freqs.weight") {
       const int64_t half = config.head_dim / 2;

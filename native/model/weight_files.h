@@ -1,6 +1,6 @@
 // The files of a model as tensors under their checkpoint names ("model.layers.0.self_attn.q_proj.
-// weight"): safetensors, or one GGUF file, whose tensors have other names and, for the llama
-// architecture, rows of q and k in another order. GGUF interleaves the two halves that rotary
+// weight"): safetensors, or a GGUF file or its parts, whose tensors have other names and, for the
+// llama architecture, rows of q and k in another order. GGUF interleaves the two halves that rotary
 // positions turn: its row 2 j + s of a head is row j + s d / 2 of the checkpoint.
 #pragma once
 #include <map>
@@ -32,7 +32,8 @@ class WeightFiles {
 
  private:
   void add(const std::string& name, StoredTensor tensor, const std::string& path);
-  void add_gguf(const ModelConfig&, const GgufFile&, const std::string& path);
+  // llama: the architecture that the first file names; further parts of a model do not say.
+  void add_gguf(const ModelConfig&, const GgufFile&, bool llama, const std::string& path);
   std::vector<std::unique_ptr<SafetensorsFile>> safetensors_;
   std::vector<std::unique_ptr<GgufFile>> gguf_;
   std::map<std::string, StoredTensor> tensors_;

@@ -30,10 +30,10 @@ struct LayerOffsets {
 
 class Model {
  public:
-  // files: every safetensors file of the folder, or one GGUF file. Throws RR_MISSING_TENSOR,
-  // RR_SHAPE_MISMATCH, RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS, RR_BAD_GGUF,
-  // RR_UNSUPPORTED_QUANTISATION, RR_NON_FINITE_WEIGHTS with the tensor named. The job counts
-  // tensors.
+  // files: every safetensors file of the folder, or a GGUF file or its parts, the first one first.
+  // Throws RR_MISSING_TENSOR, RR_SHAPE_MISMATCH, RR_UNEXPECTED_TENSOR, RR_BAD_SAFETENSORS,
+  // RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION, RR_NON_FINITE_WEIGHTS with the tensor named. The job
+  // counts tensors.
   static std::unique_ptr<Model> load(const Context&, const ModelConfig&,
                                      const std::vector<std::string>& files,
                                      WeightType = WeightType::kAuto, const Job& = {});

@@ -20,6 +20,59 @@ export function isGgufPath(model: string): boolean {
   return path.extname(model).toLowerCase() === '.gguf'
 }
 
+/** Name of part 1 of 3: <name>-00001-of-00003.gguf. */
+const partName = /^(.*)-(\d{5})-of-(\d{5})(\.gguf)$/i
+
+/**
+ * The files of a GGUF model, absolute: itself, or all its parts where it is the first of several
+ * (llama.cpp's gguf-split).
+ * @throws RR_BAD_GGUF, and readGguf's
+ */
+export function ggufFiles(file: string): string[] {
+  return ggufParts(file).map(({ path: part }) => part)
+}
+
+/** Metadata of the model, and the tensors of all its files. @throws ggufFiles' */
+export function readGgufModel(file: string): NativeGguf {
+  const parts = ggufParts(file)
+  return { metadata: parts[0]!.header.metadata, tensors: parts.flatMap(({ header }) => header.tensors) }
+}
+
+interface GgufPart {
+  readonly path: string
+  readonly header: NativeGguf
+}
+
+function ggufParts(file: string): GgufPart[] {
+  const first = { path: path.resolve(file), header: readGguf(file) }
+  const told = first.header.metadata['split.count'] ?? 1
+  if (told === 1 || told === 0) return [first]
+  const bad = (expected: string, got: unknown): ReasonrecError =>
+    new ReasonrecError('RR_BAD_GGUF', `${file} is a part of a model in several files`, {
+      expected,
+      got: String(got).slice(0, 80),
+      remedy:
+        'give the first of all the parts as they were downloaded, or merge them (llama-gguf-split --merge)',
+    })
+  const named = partName.exec(path.basename(file))
+  if (!named) throw bad('a name such as model-00001-of-00003.gguf', path.basename(file))
+  const count = Number(named[3])
+  if (told !== count) throw bad(`split.count ${count}, as its name says`, told)
+  if (Number(named[2]) !== 1) throw bad('the first part', path.basename(file))
+  const parts = Array.from({ length: count }, (_, index) => {
+    const name = `${named[1]}-${String(index + 1).padStart(5, '0')}-of-${named[3]}${named[4]}`
+    const part = path.join(path.dirname(path.resolve(file)), name)
+    const header = index === 0 ? first.header : readGguf(part)
+    const { 'split.no': no, 'split.count': of } = header.metadata
+    if (no !== index || of !== count) throw bad(`split.no ${index} of ${count} in ${name}`, `${no} of ${of}`)
+    return { path: part, header }
+  })
+  const all = parts.reduce((sum, { header }) => sum + header.tensors.length, 0)
+  const tensors = first.header.metadata['split.tensors.count'] ?? all
+  if (tensors !== all) throw bad(`split.tensors.count ${String(tensors).slice(0, 80)} in all parts`, all)
+  return parts
+}
+
 /** For what cannot be done with a GGUF file. @throws RR_MODEL_GGUF */
 export function requireNoGguf(model: string, what: string): void {
   if (!isGgufPath(model)) return
@@ -46,9 +99,9 @@ export function readGguf(file: string, lists = false): NativeGguf {
 
 /**
  * The configuration that a GGUF file's metadata describe.
- * @throws RR_UNKNOWN_ARCHITECTURE, RR_BAD_MODEL_CONFIG, RR_UNSUPPORTED_ROPE, and readGguf's
+ * @throws RR_UNKNOWN_ARCHITECTURE, RR_BAD_MODEL_CONFIG, RR_UNSUPPORTED_ROPE, and ggufFiles'
  */
-export function ggufModelConfig(file: string, header: NativeGguf = readGguf(file)): NativeModelConfig {
+export function ggufModelConfig(file: string, header: NativeGguf = readGgufModel(file)): NativeModelConfig {
   const facts = new Facts(file, header, architectureOf(file, header))
   const heads = facts.count('attention.head_count')
   const hidden = facts.count('embedding_length')

@@ -9,7 +9,7 @@ import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'no
 import path from 'node:path'
 import { z } from 'zod'
 import { ReasonrecError } from './errors.js'
-import { ggufModelConfig, isGgufPath, readGguf } from './gguf.js'
+import { ggufFiles, ggufModelConfig, isGgufPath, readGgufModel } from './gguf.js'
 import { type JobOptions, runJob } from './job.js'
 import { inspectSafetensors, loadAddon } from './load.js'
 import { parseModelConfig } from './model-config.js'
@@ -95,15 +95,15 @@ export function readModelConfig(dir: string): NativeModelConfig {
  * @throws weightFiles', RR_BAD_SAFETENSORS, RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION
  */
 export function modelTensors(dir: string): NativeTensorFacts[] {
-  return isGgufPath(dir) ? readGguf(dir).tensors : weightFiles(dir).flatMap(inspectSafetensors)
+  return isGgufPath(dir) ? readGgufModel(dir).tensors : weightFiles(dir).flatMap(inspectSafetensors)
 }
 
 /**
- * The weight files of a model, absolute: the safetensors of its folder, or the GGUF file itself.
- * @throws RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP
+ * The weight files of a model, absolute: the safetensors of its folder, or the GGUF file and its parts.
+ * @throws ggufFiles', RR_MODEL_FILE_MISSING, RR_PICKLE_REFUSED, RR_BAD_WEIGHT_MAP
  */
 export function weightFiles(dir: string): string[] {
-  if (isGgufPath(dir)) return [path.resolve(dir)]
+  if (isGgufPath(dir)) return ggufFiles(dir)
   requireFolder(dir)
   const names = readdirSync(dir).sort()
   if (names.includes('model.safetensors')) return [regularFile(dir, 'model.safetensors')]

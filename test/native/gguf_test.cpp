@@ -152,7 +152,6 @@ std::vector<Malformed> malformed_headers() {
        "power of two"},
       {"alignment that is a text", one(head(0, 1).pair("general.alignment", kText).text("32")),
        "power of two"},
-      {"model in parts", one(head(0, 1).pair("split.count", kUint32).u32(3)), "one part"},
   };
 }
 
