@@ -30,7 +30,14 @@ export {
 } from './graph.js'
 export type { JobOptions, JobProgress } from './job.js'
 export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
-export { type MemoryPlan, type MemoryQuestion, planMemory } from './memory.js'
+export { heldWeights } from './memory.js'
+export {
+  type MemoryPeak,
+  type MemoryPhase,
+  type MemoryPlan,
+  type MemoryQuestion,
+  planMemory,
+} from './memory-plan.js'
 export { Model, type ModelOptions, modelTensors, readModelConfig, weightFiles } from './model.js'
 export { parseModelConfig, supportedFamilies } from './model-config.js'
 export { type ExpectedTensor, expectedTensors, isHarmless } from './model-tensors.js'

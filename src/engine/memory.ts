@@ -1,83 +1,97 @@
 /**
- * How much memory a model takes, told from its configuration before anything is loaded. Exact for what
- * native/model holds: panels are padded to whole panels of columns, an untied embedding is held as rows beside
- * the head, vectors and rotary tables are fp32. Activations of training and scratch memory are not in it.
+ * What a model and its adapters hold for as long as they are open, told from the configuration before anything is
+ * loaded. Exact for native/model: panels are padded to whole panels of columns, an untied embedding is held as rows
+ * beside the head, vectors and rotary tables are fp32. Numbers of values or bytes; memory-plan.ts adds what a step
+ * takes on top.
  */
 
 import { engineInfo } from './load.js'
 import { expectedTensors } from './model-tensors.js'
 import type { NativeModelConfig } from './native.js'
 
-export interface MemoryQuestion {
-  readonly config: NativeModelConfig
-  readonly dtype: 'fp32' | 'bf16'
-  /** Transposed panels are held too, as any training needs them. */
-  readonly training: boolean
-  /** A low-rank adapter on all seven linears that is being trained; 0: none. */
-  readonly rank: number
-  /** Sequences decoded together. */
-  readonly rows: number
-  /** Keys in all of one sequence; the part before `shared` is held once for all rows. */
-  readonly tokens: number
-  readonly shared: number
+export const float = 4
+const mostRotaryPositions = 131_072
+
+export function whole(n: number, step: number): number {
+  return Math.ceil(n / step) * step
+}
+
+interface Matrix {
+  readonly out: number
+  readonly inputs: number
+}
+
+/** The linears of all layers that an adapter may be on, (out, in). */
+export function linearsOf(config: NativeModelConfig): Matrix[] {
+  return expectedTensors(config).flatMap(({ name, shape: [out, inputs] }) =>
+    inputs !== undefined && name.startsWith('model.layers.') ? [{ out: out as number, inputs }] : [],
+  )
 }
 
 /** Bytes. */
-export interface MemoryPlan {
+export interface HeldWeights {
+  /** Matrices in panels, an untied table as rows, vectors. */
   readonly weights: number
-  /** Transposed weights for the backward pass. */
+  /** The matrices once more, transposed for the backward pass. */
   readonly transposed: number
   readonly rotary: number
-  /** Adapter: values, gradients, two moments, and its panels in both directions. */
-  readonly adapter: number
-  readonly cache_per_token: number
-  readonly cache: number
-  readonly total: number
 }
 
-const mostRotaryPositions = 131_072
-const float = 4
-
-export function planMemory(question: MemoryQuestion): MemoryPlan {
-  const { config, dtype, training, rank, rows, tokens, shared } = question
+export function heldWeights(config: NativeModelConfig, dtype: 'fp32' | 'bf16'): HeldWeights {
   const { panel } = engineInfo()
   const size = dtype === 'bf16' ? 2 : float
-  const whole = (n: number, step: number) => Math.ceil(n / step) * step
   /** Values of a matrix (k, n) in panels; each begins at a whole 32 values. */
   const packed = (k: number, n: number) => whole(whole(n, panel) * k, 32)
-  const tensors = expectedTensors(config)
-  const vectors = tensors.reduce((sum, { shape }) => sum + (shape.length === 1 ? (shape[0] as number) : 0), 0)
-  const linears = tensors.flatMap(({ name, shape: [out, inputs] }) =>
-    inputs !== undefined && name.startsWith('model.layers.') ? [{ out: out as number, inputs }] : [],
-  )
-  const matrices = [...linears, { out: config.vocab, inputs: config.hidden }]
+  const matrices = [...linearsOf(config), { out: config.vocab, inputs: config.hidden }]
   const table = config.tiedHead ? 0 : config.vocab * config.hidden * size
   const forward = matrices.reduce((sum, { out, inputs }) => sum + packed(inputs, out), 0)
   const backward = matrices.reduce((sum, { out, inputs }) => sum + packed(out, inputs), 0)
-  const weights = forward * size + table + vectors * float
-  const transposed = training ? backward * size : 0
-  const rotary = Math.min(config.maxPosition, mostRotaryPositions) * config.headDim * float
-  const adapter =
-    rank === 0
-      ? 0
-      : linears.reduce((sum, { out, inputs }) => sum + adapterFloats(out, inputs, rank, panel), 0)
-  const keys = config.layers * config.kvHeads * (config.headDim + whole(config.headDim, panel)) * float
-  const own = Math.max(0, tokens - shared)
-  const cache = keys * ((shared > 0 ? whole(shared, panel) : 0) + rows * whole(own, panel))
   return {
-    weights,
-    transposed,
-    rotary,
-    adapter: adapter * float,
-    cache_per_token: keys,
-    cache,
-    total: weights + transposed + rotary + adapter * float + cache,
+    weights: forward * size + table + vectorValues(config) * float,
+    transposed: backward * size,
+    rotary: Math.min(config.maxPosition, mostRotaryPositions) * config.headDim * float,
   }
 }
 
-/** Values, gradient and two moments; A and B packed for both directions. */
-function adapterFloats(out: number, inputs: number, rank: number, panel: number): number {
-  const whole = (n: number) => Math.ceil(n / panel) * panel
-  const panels = whole(rank) * inputs + whole(inputs) * rank + whole(out) * rank + whole(rank) * out
-  return 4 * rank * (inputs + out) + panels
+function vectorValues(config: NativeModelConfig): number {
+  return expectedTensors(config).reduce(
+    (sum, { shape }) => sum + (shape.length === 1 ? (shape[0] as number) : 0),
+    0,
+  )
+}
+
+/** Weights of the model: what a full-parameter master holds. */
+export function parameterCount(config: NativeModelConfig): number {
+  return expectedTensors(config).reduce(
+    (sum, { shape }) => sum + shape.reduce((size, extent) => size * extent, 1),
+    0,
+  )
+}
+
+/** The matrix with most values: what packing the transposed panels widens at a time. */
+export function largestMatrix(config: NativeModelConfig): number {
+  return expectedTensors(config).reduce(
+    (most, { shape }) => Math.max(most, shape.length === 2 ? (shape[0] as number) * (shape[1] as number) : 0),
+    0,
+  )
+}
+
+/** Bytes of an adapter of one rank on all linears: its values, and A and B in panels for both directions. */
+export function heldAdapter(
+  config: NativeModelConfig,
+  rank: number,
+): { readonly values: number; readonly panels: number } {
+  const { panel } = engineInfo()
+  const padded = (n: number) => whole(n, panel)
+  let [values, panels] = [0, 0]
+  for (const { out, inputs } of linearsOf(config)) {
+    values += rank * (inputs + out)
+    panels += padded(rank) * inputs + padded(inputs) * rank + padded(out) * rank + padded(rank) * out
+  }
+  return rank === 0 ? { values: 0, panels: 0 } : { values: values * float, panels: panels * float }
+}
+
+/** Bytes that the keys and values of one token take in one layer. */
+export function cachePerToken({ kvHeads, headDim }: NativeModelConfig): number {
+  return kvHeads * (headDim + whole(headDim, engineInfo().panel)) * float
 }

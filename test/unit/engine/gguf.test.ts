@@ -12,14 +12,15 @@ import { gguf } from '@huggingface/gguf'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
   Adapter,
+  heldWeights,
   inspectSafetensors,
   Model,
   modelTensors,
-  planMemory,
   ReasonrecError,
   readGguf,
   readModelConfig,
   sequenceLogprobs,
+  weightFiles,
 } from '../../../src/engine/index.js'
 import { exportMerged } from '../../../src/export/merged.js'
 import { checkModel } from '../../../src/hub/check.js'
@@ -86,6 +87,30 @@ function interleaved(bytes: Buffer, rows: number, headDim: number): Buffer {
 
 /** A folder's model as a GGUF file with the same stored bits. */
 function converted(name: string, extra: Metadata = {}, also: readonly TensorToWrite[] = []): string {
+  const file = path.join(folder, `${name}-${Object.keys(extra).length}.gguf`)
+  const { facts, tensors } = described(name)
+  writeFileSync(file, ggufBytes({ ...facts, ...extra }, [...tensors, ...also]))
+  return file
+}
+
+/** The same file, and behind it three parts: the metadata with `cuts[0]` tensors, `cuts[1]` tensors, the rest. */
+function inParts(name: string, cuts: readonly [number, number]): string[] {
+  const { facts, tensors } = described(name)
+  const lists = [
+    tensors.slice(0, cuts[0]),
+    tensors.slice(cuts[0], cuts[0] + cuts[1]),
+    tensors.slice(cuts[0] + cuts[1]),
+  ]
+  const parts = lists.map((list, index) => {
+    const place = { 'split.no': index, 'split.count': 3, 'split.tensors.count': tensors.length }
+    const part = path.join(folder, `${name}-0000${index + 1}-of-00003.gguf`)
+    writeFileSync(part, ggufBytes(index === 0 ? { ...facts, ...place } : place, list))
+    return part
+  })
+  return [converted(name), ...parts]
+}
+
+function described(name: string): { readonly facts: Metadata; readonly tensors: readonly TensorToWrite[] } {
   const dir = path.join(fixtures, 'parity', 'models', name)
   const config = readModelConfig(dir)
   const architecture = config.family === 'mistral' ? 'llama' : config.family
@@ -98,7 +123,6 @@ function converted(name: string, extra: Metadata = {}, also: readonly TensorToWr
       bytes: turned ? interleaved(tensor.bytes, tensor.shape[0]!, config.headDim) : tensor.bytes,
     }
   })
-  const file = path.join(folder, `${name}-${Object.keys(extra).length}.gguf`)
   const facts: Metadata = {
     'general.architecture': architecture,
     [`${architecture}.context_length`]: config.maxPosition,
@@ -110,10 +134,8 @@ function converted(name: string, extra: Metadata = {}, also: readonly TensorToWr
     [`${architecture}.attention.key_length`]: config.headDim,
     [`${architecture}.attention.layer_norm_rms_epsilon`]: config.rmsEps,
     [`${architecture}.rope.freq_base`]: config.ropeTheta,
-    ...extra,
   }
-  writeFileSync(file, ggufBytes(facts, [...tensors, ...also]))
-  return file
+  return { facts, tensors }
 }
 
 async function refusal(open: () => unknown): Promise<ReasonrecError> {
@@ -168,6 +190,31 @@ describe('a GGUF file', () => {
       rmsEps: 0,
     })
     expect(await logprobs(fromFile)).toEqual(await logprobs(fromFolder))
+  })
+
+  it('in parts is the model in one file, and parts that do not belong together are refused', async () => {
+    const [whole, ...parts] = inParts('tiny-qwen2', [0, 5])
+    const first = parts[0]!
+    expect(weightFiles(first)).toEqual(parts)
+    const byName = (file: string) => modelTensors(file).sort((a, b) => (a.name < b.name ? -1 : 1))
+    expect(byName(first)).toEqual(byName(whole!))
+    expect(readModelConfig(first)).toEqual(readModelConfig(whole!))
+    expect(await logprobs(await Model.open(first))).toEqual(await logprobs(await Model.open(whole!)))
+
+    const [, ...others] = inParts('llama-nine-heads', [3, 2]) // rows of q and k in turns in every part
+    const llama = path.join(fixtures, 'parity', 'models', 'llama-nine-heads')
+    expect(await logprobs(await Model.open(others[0]!))).toEqual(await logprobs(await Model.open(llama)))
+
+    expect((await refusal(() => Model.open(parts[1]!))).toLine()).toMatch(/expected the first part/)
+    const renamed = path.join(folder, 'renamed.gguf')
+    copyFileSync(first, renamed)
+    expect((await refusal(() => weightFiles(renamed))).toLine()).toMatch(/00001-of-00003/)
+    copyFileSync(others[1]!, parts[1]!)
+    expect((await refusal(() => weightFiles(first))).toLine()).toMatch(/split.tensors.count/)
+    copyFileSync(parts[2]!, parts[1]!)
+    expect((await refusal(() => weightFiles(first))).toLine()).toMatch(/got 2 of 3/)
+    rmSync(parts[1]!)
+    expect((await refusal(() => Model.open(first))).code).toBe('RR_MODEL_NOT_FOUND')
   })
 
   it('of Llama 3 carries the divisors of its rotary frequencies', async () => {
@@ -297,13 +344,13 @@ describe('storage of weights', () => {
     expect(farthest).toBeLessThan(0.02)
   })
 
-  it('takes what planMemory says', async () => {
+  it('takes what heldWeights says', async () => {
     for (const changes of [{}, { tiedHead: false, qkvBias: true }, { hidden: 96, intermediate: 33 }])
       for (const dtype of ['fp32', 'bf16'] as const) {
         const config = { ...tinyConfig, ...changes }
         const model = await Model.random(config, 1n, 0.05, dtype)
-        const plan = planMemory({ config, dtype, training: false, rank: 0, rows: 1, tokens: 0, shared: 0 })
-        expect(Math.abs(plan.weights + plan.rotary - model.native.bytes)).toBeLessThan(64)
+        const held = heldWeights(config, dtype)
+        expect(Math.abs(held.weights + held.rotary - model.native.bytes)).toBeLessThan(64)
       }
   })
 

@@ -1,63 +1,85 @@
-/** inspect memory: what a model's weights and caches will take, told from its headers; nothing is loaded. */
+/**
+ * inspect memory: the peak memory of loading, decoding, a supervised step and a policy step of a configuration, told
+ * from the headers of the model's files; nothing is loaded.
+ */
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { modelTensors, planMemory, readModelConfig } from '../../../engine/index.js'
-import { modelFolder } from '../../../hub/repository.js'
-import { type CommonArguments, commonOptions, dtypeOption } from '../../options.js'
+import type { Config } from '../../../config/schema.js'
+import {
+  type MemoryQuestion,
+  modelTensors,
+  planMemory,
+  ReasonrecError,
+  readModelConfig,
+  setThreads,
+} from '../../../engine/index.js'
+import { configOf, type RunArguments, runOptions } from '../../options.js'
 import { printJson } from '../../running.js'
 import { print } from './model.js'
 
-interface MemoryArguments extends CommonArguments {
-  readonly model: string
-  readonly dtype: 'auto' | 'fp32' | 'bf16'
-  readonly training: boolean
-  readonly rank: number
-  readonly rows: number
-  readonly tokens: number
-  readonly shared: number
+interface MemoryArguments extends RunArguments {
+  readonly prompt?: number | undefined
+  readonly completion?: number | undefined
 }
 
 export const memoryCommand: CommandModule<object, MemoryArguments> = {
   command: 'memory',
-  describe: 'Memory that weights, adapter and caches will take; activations and scratch are not in it',
+  describe: 'Peak memory of loading, decoding, SFT and policy steps of a configuration',
   builder: (parser) =>
-    commonOptions(parser)
-      .option('model', {
-        type: 'string',
-        demandOption: true,
-        requiresArg: true,
-        describe: 'Model folder or GGUF file',
-      })
-      .option('dtype', dtypeOption)
-      .option('training', { type: 'boolean', default: false, describe: 'With what a backward pass needs' })
-      .option('rank', {
+    runOptions(parser)
+      .option('prompt', {
         type: 'number',
-        default: 0,
-        describe: 'Rank of an adapter in training on all linears',
+        describe: 'Tokens of the longest prompt (sft.max_length less --completion)',
       })
-      .option('rows', { type: 'number', default: 1, describe: 'Sequences decoded together' })
-      .option('tokens', { type: 'number', default: 0, describe: 'Tokens of each, prompt and completion' })
-      .option('shared', { type: 'number', default: 0, describe: 'Tokens of them that all rows share' }),
-  handler: (args: ArgumentsCamelCase<MemoryArguments>) => {
-    const model = modelFolder(args.model)
-    const matrices = modelTensors(model).filter(({ shape }) => shape.length === 2)
-    const asStored = matrices.every(({ dtype }) => dtype === 'BF16') ? 'bf16' : 'fp32'
-    const dtype = args.dtype === 'auto' ? asStored : args.dtype
-    const { training, rank, rows, tokens, shared } = args
-    const plan = planMemory({
-      config: readModelConfig(model),
-      dtype,
-      training: training || rank > 0,
-      rank,
-      rows,
-      tokens,
-      shared,
-    })
-    if (args.json) return printJson({ dtype, bytes: plan })
-    const mebibytes = Object.entries(plan).map(([name, bytes]): [string, unknown] => [
-      name,
-      `${(bytes / 2 ** 20).toFixed(name === 'cache_per_token' ? 4 : 1)} MiB`,
+      .option('completion', {
+        type: 'number',
+        describe: 'Tokens of the longest reasoning and answer (rl.max_new)',
+      }),
+  handler: async (args: ArgumentsCamelCase<MemoryArguments>) => {
+    const { config } = configOf(args)
+    const { dir, threads } = config.model
+    if (dir === null)
+      throw new ReasonrecError('RR_USAGE_MISSING', 'no model is given', { remedy: 'give --model DIR' })
+    if (threads > 0) await setThreads(threads)
+    const question = questionOf(config, dir, args)
+    const plan = planMemory(question)
+    if (args.json) return printJson({ dtype: question.dtype, bytes: plan })
+    print([
+      ['dtype', question.dtype],
+      ...Object.entries(plan).flatMap(([phase, { total, parts }]) => [
+        [phase, mebibytes(total)] as const,
+        ...Object.entries(parts).map(([name, bytes]) => [`  ${name}`, mebibytes(bytes)] as const),
+      ]),
     ])
-    print([['dtype', dtype], ...mebibytes])
   },
+}
+
+function questionOf(config: Config, dir: string, args: MemoryArguments): MemoryQuestion {
+  const { model, sft, rl } = config
+  const matrices = modelTensors(dir).filter(({ shape }) => shape.length === 2)
+  const asStored = matrices.every(({ dtype }) => dtype === 'BF16') ? 'bf16' : 'fp32'
+  const completion = Math.max(1, args.completion ?? rl.max_new)
+  return {
+    config: readModelConfig(dir),
+    dtype: model.dtype === 'auto' ? asStored : model.dtype,
+    stored: matrices.some(({ dtype }) => dtype === 'F32') ? 4 : 2,
+    process: process.memoryUsage.rss(),
+    full: sft.adapter === 'full',
+    rank: sft.rank,
+    prompt: Math.max(1, args.prompt ?? sft.max_length - completion),
+    completion,
+    rows: model.max_rows,
+    group: rl.group,
+    scored: rl.reward.ndcg_cand !== 0 || rl.reward.gain !== 0,
+    sequences: sft.batch,
+    prompts: rl.prompts,
+    tokenBudget: model.token_budget,
+    recompute: model.recompute,
+    dropout: sft.dropout > 0,
+    reference: rl.kl.beta !== 0,
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }
