@@ -62,7 +62,7 @@ export async function exportGgufLora(
     const file = path.join(folder, ggufFile)
     const written = await writeGguf(file, model.config, adapter, dtype)
     const exported = { model, adapter: await readGgufLora(file, model) }
-    const verified = await verifyExport(exported, { model, adapter }, dtype)
+    const verified = await verifyExport(exported, { model, adapter }, dtype, 'adapter')
     return { kind: 'gguf-lora', dtype, files: [{ ...written, name: ggufFile }], verified, rounding: null }
   })
 }

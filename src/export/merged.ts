@@ -5,7 +5,8 @@
  *
  * Casting loses part of what the adapter learned: changes smaller than half a step of the stored type vanish. How
  * much is measured while merging, over all adapted weights: |cast(W + D) - (W + D)| / |D| (Frobenius norms), and
- * the share of changed weights that end up at the stored base value.
+ * the share of changed weights that end up at the stored base value. What was written is read again and every value
+ * compared with the merge (verify-merged.ts), then logits with those of base and adapter (verify.ts).
  */
 
 import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -23,14 +24,7 @@ import {
   writeTensors,
 } from './tensor-file.js'
 import { verifyExport } from './verify.js'
-
-/** One of the adapter's pairs: A (r, in), B (out, r). */
-export interface Update {
-  readonly a: Float32Array
-  readonly b: Float32Array
-  readonly rank: number
-  readonly scale: number
-}
+import { type Update, verifyMerged } from './verify-merged.js'
 
 export interface Rounding {
   /** |lost| / |D|. */
@@ -69,11 +63,13 @@ export async function exportMerged(
   const dtype = type ?? commonType(stored)
   return intoFolder(out, async (folder) => {
     const tally = new RoundingTally()
-    const files = await writeShards(folder, stored, dtype, updatesOf(adapter), tally)
+    const updates = updatesOf(adapter)
+    const files = await writeShards(folder, stored, dtype, updates, tally)
     writeConfig(modelDir, folder, dtype)
     copyCompanions(modelDir, folder)
+    verifyMerged(stored, storedTensors(weightFiles(folder)), updates, floatsOf)
     const exported = { model: await Model.open(folder), adapter: null }
-    const verified = await verifyExport(exported, { model, adapter }, dtype)
+    const verified = await verifyExport(exported, { model, adapter }, dtype, 'weights')
     return { kind: 'merged', dtype, files, verified, rounding: tally.result() }
   })
 }
@@ -193,7 +189,7 @@ function mergedBytes(
 ): Uint8Array {
   const bytes = readTensor(source)
   if (!isFloat(source.dtype) || (source.dtype === dtype && !update)) return bytes
-  const values = source.dtype === 'F64' ? fromDoubles(bytes) : toFloat32(bytes, source.dtype as FloatType)
+  const values = floatsOf(source, bytes)
   if (!update) return fromFloat32(values, dtype, source.name)
   const base = values.slice()
   addUpdate(values, update)
@@ -206,7 +202,8 @@ function isFloat(dtype: string): boolean {
   return dtype in bytesPerElement || dtype === 'F64'
 }
 
-function fromDoubles(bytes: Uint8Array): Float32Array {
+function floatsOf({ dtype }: StoredTensor, bytes: Uint8Array): Float32Array {
+  if (dtype !== 'F64') return toFloat32(bytes, dtype as FloatType)
   return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer))
 }
 

@@ -38,7 +38,7 @@ export async function exportPeft(
     const config = `${JSON.stringify(peftConfig(adapter.config, baseModel), null, 2)}\n`
     writeFileSync(path.join(folder, 'adapter_config.json'), config)
     const exported = { model, adapter: await Adapter.load(model, folder) }
-    const verified = await verifyExport(exported, { model, adapter }, dtype)
+    const verified = await verifyExport(exported, { model, adapter }, dtype, 'adapter')
     return { kind: 'peft', dtype, files: [{ ...written, name }], verified, rounding: null }
   })
 }

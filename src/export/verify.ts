@@ -24,17 +24,38 @@ interface Policy {
 const sequenceCount = 3
 const sequenceLength = 32
 
-/**
- * Per unit of the largest logit. Float32: two orders of the same sums, 2^-24 grown through some dozens of layers.
- * Halves: rounding of single weights (2^-9, 2^-12) adds up at random; what is lost or mixed up is far above this.
- */
-const relativeTolerance: Readonly<Record<FloatType, number>> = { F32: 5e-5, F16: 1e-2, BF16: 1e-1 }
+/** Per unit of the largest logit: two orders of the same fp32 sums, 2^-24 grown through some dozens of layers. */
+const orderTolerance = 5e-5
+/** Deviation of one value's relative error when rounded to nearest: a uniform error of at most half a spacing. */
+const roundingError: Readonly<Record<FloatType, number>> = {
+  F32: 0,
+  F16: 2 ** -12 / Math.sqrt(3),
+  BF16: 2 ** -9 / Math.sqrt(3),
+}
+/** Deviations: errors of single values are independent, so sums of thousands are normal; layers may amplify them. */
+const deviations = 4
 
-/** @throws RR_EXPORT_MISMATCH */
+/**
+ * What rounding stored values once may do to a logit. Each of the 7 L + 1 products on the way is off by the relative
+ * error of one value, at random, and they add as squares: sqrt(7 L + 1) errors of the logits' size where the weights
+ * were rounded; of the size of the adapter's effect, from two factors each, where the adapter alone was.
+ */
+export function logitTolerance(
+  type: FloatType,
+  rounded: 'weights' | 'adapter',
+  { layers, largest, effect }: { readonly layers: number; readonly largest: number; readonly effect: number },
+): number {
+  const products = rounded === 'weights' ? 7 * layers + 1 : 14 * layers
+  const error = deviations * roundingError[type] * Math.sqrt(products)
+  return orderTolerance * largest + error * (rounded === 'weights' ? largest : effect)
+}
+
+/** `rounded`: what was cast to `type`. @throws RR_EXPORT_MISMATCH */
 export async function verifyExport(
   exported: Policy,
   original: Policy,
   type: FloatType,
+  rounded: 'weights' | 'adapter',
 ): Promise<Verification> {
   const { vocab, config } = original.model
   const length = Math.min(sequenceLength, config.maxPosition)
@@ -56,7 +77,8 @@ export async function verifyExport(
   const got = await logitsOf(exported)
   const base = await logitsOf({ model: original.model, adapter: null })
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1)
-  const tolerance = relativeTolerance[type] * largest
+  const effect = largestDifference(expected, base)
+  const tolerance = logitTolerance(type, rounded, { layers: config.layers, largest, effect })
   const difference = largestDifference(got, expected)
   if (!(difference <= tolerance) || got.length !== expected.length) {
     throw new ReasonrecError(
@@ -77,7 +99,7 @@ export async function verifyExport(
     tokens: sequences.length * length,
     max_difference: difference,
     tolerance,
-    adapter_effect: largestDifference(expected, base),
+    adapter_effect: effect,
   }
 }
 
