@@ -59,7 +59,7 @@ async function main(): Promise<void> {
   const wanted: Wanted = { size: args.size, rounds: Math.max(1, args.rounds), threads, wait: args.wait }
   const rows: BenchRow[] = []
   const missing: Missing[] = []
-  for (const one of chosen(args.case)) await runCase(one, peersOf(one, args.peer), wanted, rows, missing)
+  for (const one of chosen(args.case, args.peer)) await runCase(one, peersOf(one, args.peer), wanted, rows, missing)
   if (args.json)
     process.stdout.write(`${JSON.stringify({ schema: 1, rows, missing, machine: thisMachine() })}\n`)
   else {
@@ -69,9 +69,12 @@ async function main(): Promise<void> {
   }
 }
 
-function chosen(name: string | undefined): readonly BenchCase[] {
+/** Of a peer that is asked for: the cases that have it, or the first, for its refusal. */
+function chosen(name: string | undefined, peer: string | undefined): readonly BenchCase[] {
   const found = cases.filter((one) => name === undefined || one.name === name)
-  if (found.length > 0) return found
+  const withPeer = found.filter(({ peers }) => peer === undefined || peer === 'none' || peers.includes(peer))
+  if (withPeer.length > 0) return withPeer
+  if (found.length > 0) return found.slice(0, 1)
   throw new ReasonrecError('RR_USAGE_BENCH', `there is no case ${name}`, {
     expected: cases.map((one) => one.name).join(', '),
     remedy: 'choose one of them',

@@ -2,5 +2,6 @@
 
 import type { BenchCase } from '../contract.js'
 import { chains } from './chains.js'
+import { startUp } from './start-up.js'
 
-export const cases: readonly BenchCase[] = [chains]
+export const cases: readonly BenchCase[] = [chains, startUp]

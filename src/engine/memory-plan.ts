@@ -87,8 +87,8 @@ export function planMemory(question: MemoryQuestion): MemoryPlan {
   return {
     load: peak({ ...held(question, false), 'file pages': filePages(question) }),
     decode: peak(decodeParts(question)),
-    sft: larger(creation(question), peak(sftParts(question))),
-    grpo: larger(creation(question), peak(grpoParts(question))),
+    sft: larger(creation(question, 0), peak(sftParts(question))),
+    grpo: larger(creation(question, question.reference ? 1 : 0), peak(grpoParts(question))),
   }
 }
 
@@ -146,9 +146,9 @@ function heldTwice(config: NativeModelConfig): number {
 }
 
 /** A trainer that begins: the largest matrix is widened to be packed the other way round. */
-function creation(question: MemoryQuestion): MemoryPeak {
+function creation(question: MemoryQuestion, frozen: number): MemoryPeak {
   const widened = question.full ? 0 : largestMatrix(question.config) * float
-  const { gradients: _, moments: __, ...own } = adapters(question, true, 0)
+  const { gradients: _, moments: __, ...own } = adapters(question, true, frozen)
   return peak({ ...held(question, true), ...own, 'widened matrix': widened })
 }
 

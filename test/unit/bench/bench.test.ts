@@ -134,6 +134,19 @@ describe('npm run bench', () => {
     }
   })
 
+  it('measures start-up from the built library to the first token', { timeout: 60_000 }, () => {
+    const args = ['--case', 'start-up', '--peer', 'none', '--size', 'tiny', '--wait', '0', '--rounds', '1']
+    const { status, stdout, stderr } = bench([...args, '--json'])
+    expect(status, stderr).toBe(0)
+    const { rows } = JSON.parse(stdout.trim().split('\n').at(-1)!) as Report
+    expect(rows.map(({ id }) => id)).toEqual(['start-up', 'start-up-fp32'])
+    for (const row of rows) {
+      expect(row).toMatchObject({ unit: 'starts/s', peer: null, met: null })
+      expect(row.ours).toBeGreaterThan(0)
+      expect(row.ours_cpu).toBeGreaterThan(0)
+    }
+  })
+
   it('names a peer that is not installed, and shows ours alone', { timeout: 60_000 }, () => {
     const args = ['--peer', 'chains-scipy', '--size', 'tiny', '--wait', '0', '--rounds', '1']
     const absent = { REASONREC_PYTHON: '/nowhere/python' }
