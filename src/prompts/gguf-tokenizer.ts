@@ -9,6 +9,7 @@
 
 import { readGguf } from '../engine/gguf.js'
 import type { NativeGguf } from '../engine/native.js'
+import { addedToken, bpeModel, byteLevel, splitBy } from './byte-level-bpe.js'
 import type { AddedTokenJson, TokenizerFiles, TokenizerJson } from './tokenizer-files.js'
 
 /** tokenizer.ggml.token_type */
@@ -24,19 +25,6 @@ interface WordRule {
   readonly addsStart: boolean
 }
 
-const byteLevel = (useRegex: boolean) => ({
-  type: 'ByteLevel',
-  add_prefix_space: false,
-  trim_offsets: true,
-  use_regex: useRegex,
-})
-const splitBy = (regex: string) => ({
-  type: 'Sequence',
-  pretokenizers: [
-    { type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false },
-    byteLevel(false),
-  ],
-})
 /** Contractions; words with at most one mark before them; runs of digits; punctuation; line ends; blanks. */
 const wordsWithDigits = (digits: string) =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`
@@ -105,18 +93,11 @@ function byteLevelFiles(
     pre_tokenizer: rule.preTokenizer,
     post_processor: around(metadata, tokens, rule.addsStart),
     decoder: byteLevel(true),
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: rule.ignoreMerges,
+    model: bpeModel({
       vocab,
       merges: merges.map((merge) => merge.split(' ')),
-    },
+      ignoreMerges: rule.ignoreMerges,
+    }),
   }
   return filesOf(metadata, tokens, json)
 }
@@ -150,18 +131,12 @@ function spmFiles(
         ...(prefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
       ],
     },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: tokens[unknownId] ?? null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: true,
-      byte_fallback: true,
-      ignore_merges: false,
+    model: bpeModel({
       vocab: vocabularyOf(tokens, (id) => types[id] !== tokenType.unused),
       merges: mergesByScore(tokens, scores),
-    },
+      unknown: tokens[unknownId] ?? null,
+      byteFallback: true,
+    }),
   }
   return filesOf(metadata, tokens, json)
 }
@@ -191,19 +166,7 @@ function typesOf(metadata: Metadata, tokens: readonly string[]): Float64Array {
 function addedTokens(tokens: readonly string[], types: Float64Array): AddedTokenJson[] {
   const kinds: readonly number[] = [tokenType.unknown, tokenType.control, tokenType.userDefined]
   return tokens.flatMap((content, id) =>
-    kinds.includes(types[id] as number)
-      ? [
-          {
-            id,
-            content,
-            special: types[id] !== tokenType.userDefined,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-          },
-        ]
-      : [],
+    kinds.includes(types[id] as number) ? [addedToken(id, content, types[id] !== tokenType.userDefined)] : [],
   )
 }
 

@@ -5,6 +5,7 @@
  *   added tokens     their content as UTF-8
  */
 
+import { byteAlphabet } from './byte-level-bpe.js'
 import type { TokenizerJson } from './tokenizer-files.js'
 
 export interface VocabularyBytes {
@@ -39,15 +40,9 @@ export function isByteLevel(json: TokenizerJson): boolean {
   return /"type":"ByteLevel"/.test(JSON.stringify([json.decoder, json.pre_tokenizer]))
 }
 
-/** Stand-in character -> byte: printable Latin-1 stands for itself, the others for U+0100 onwards in order. */
+/** Stand-in character -> byte. */
 function inverseByteTable(): ReadonlyMap<string, number> {
-  const table = new Map<string, number>()
-  let next = 0x100
-  for (let byte = 0; byte < 256; byte++) {
-    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
-    table.set(String.fromCodePoint(printable ? byte : next++), byte)
-  }
-  return table
+  return new Map(byteAlphabet().map((character, byte) => [character, byte]))
 }
 
 function byteLevelBytes(table: ReadonlyMap<string, number>): (token: string) => Uint8Array {

@@ -9,6 +9,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
 import { Model, readModelConfig } from '../../src/engine/index.js'
 import { writeSyntheticData } from '../fixtures/synthetic-data.js'
 import { builtCli } from './built-cli.js'
@@ -127,6 +128,29 @@ export async function writeTinyData(path: string): Promise<string> {
 }
 
 /** JSON is YAML. */
+/**
+ * A model in `folder` that was taught the form: random weights, every one trained on collected traces, so that rollouts
+ * are well-formed often enough for policy gradients to flow.
+ */
+export async function writeTaughtModel(folder: string, teaching: object, data: string): Promise<string> {
+  const taught = join(folder, 'taught')
+  const teach = writeSettings(join(folder, 'teach.yaml'), teaching)
+  const random = await writeTinyModel(join(folder, 'random'))
+  for (const verb of ['collect', 'imitate']) {
+    const options = verb === 'collect' ? ['--config', teach, '--model', random, '--data', data] : []
+    await succeeded(cli([verb, ...options, '--out', taught]))
+  }
+  return join(taught, 'imitated-model')
+}
+
+/** Its end, which is a good one. */
+export async function succeeded(run: Promise<Finished>): Promise<Finished> {
+  const end = await run
+  expect(end.stderr).not.toMatch(/RR_/)
+  expect(end.status).toBe(0)
+  return end
+}
+
 export function writeSettings(file: string, settings: object): string {
   writeFileSync(file, JSON.stringify(settings))
   return file

@@ -15,10 +15,11 @@ import {
   sha256,
   signalAt,
   start,
+  succeeded,
   workFolder,
   writeSettings,
+  writeTaughtModel,
   writeTinyData,
-  writeTinyModel,
 } from './command-line.js'
 
 const folder = workFolder()
@@ -76,20 +77,9 @@ const argumentsFor = (out: string): string[] => runArguments({ settings, model, 
 
 beforeAll(async () => {
   data = await writeTinyData(join(folder.path, 'data'))
-  const taught = join(folder.path, 'taught')
-  const teach = writeSettings(join(folder.path, 'teach.yaml'), teaching)
-  const random = await writeTinyModel(join(folder.path, 'random'))
-  for (const verb of ['collect', 'imitate']) {
-    const options = verb === 'collect' ? ['--config', teach, '--model', random, '--data', data] : []
-    const { status, stderr } = await cli([verb, ...options, '--out', taught])
-    expect(stderr).not.toMatch(/RR_/)
-    expect(status).toBe(0)
-  }
-  model = join(taught, 'imitated-model')
+  model = await writeTaughtModel(folder.path, teaching, data)
   settings = writeSettings(join(folder.path, 'settings.yaml'), resumed)
-  const { status, stderr } = await cli(argumentsFor(straight))
-  expect(stderr).not.toMatch(/RR_/)
-  expect(status).toBe(0)
+  await succeeded(cli(argumentsFor(straight)))
 })
 
 afterAll(() => folder.remove())

@@ -12,6 +12,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { byteAlphabet, byteLevel, byteLevelTokenizer, splitBy } from '../../prompts/byte-level-bpe.js'
+import type { TokenizerJson } from '../../prompts/tokenizer-json.js'
 import { makers, moods, themes, titleWords } from '../catalogue-words.js'
 import { embeddedModelFolder } from '../embedded.js'
 
@@ -72,58 +74,12 @@ function corpus(): string {
   return `${lines.join('\n')}\nx, x: x. x`
 }
 
-/** Printable stand-in of every byte, as in GPT-2: Latin-1 where it shows, U+0100 onwards elsewhere. */
-function byteAlphabet(): string[] {
-  let next = 0x100
-  return Array.from({ length: 256 }, (_, byte) => {
-    const shows = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
-    return String.fromCodePoint(shows ? byte : next++)
-  })
-}
-
 function tokenizerJson(
   vocab: Readonly<Record<string, number>>,
   merges: LearnedBpe['model']['merges'],
-): object {
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: special
-      .map((content) => ({
-        id: vocab[content],
-        content,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-        special: true,
-      }))
-      .filter(({ id }) => id !== undefined),
-    normalizer: null,
-    pre_tokenizer: {
-      type: 'Sequence',
-      pretokenizers: [
-        { type: 'Split', pattern: { Regex: pieces }, behavior: 'Isolated', invert: false },
-        byteLevel,
-      ],
-    },
-    post_processor: null,
-    decoder: byteLevel,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab,
-      merges,
-    },
-  }
+): TokenizerJson {
+  const known = special.flatMap((content) => (content in vocab ? [[content, vocab[content]!] as const] : []))
+  return byteLevelTokenizer(known, splitBy(pieces), byteLevel(false), { vocab, merges })
 }
 
 /** Merges in the order they were learnt. */
