@@ -59,7 +59,8 @@ async function main(): Promise<void> {
   const wanted: Wanted = { size: args.size, rounds: Math.max(1, args.rounds), threads, wait: args.wait }
   const rows: BenchRow[] = []
   const missing: Missing[] = []
-  for (const one of chosen(args.case, args.peer)) await runCase(one, peersOf(one, args.peer), wanted, rows, missing)
+  for (const one of chosen(args.case, args.peer))
+    await runCase(one, peersOf(one, args.peer), wanted, rows, missing)
   if (args.json)
     process.stdout.write(`${JSON.stringify({ schema: 1, rows, missing, machine: thisMachine() })}\n`)
   else {

@@ -20,10 +20,11 @@ import {
 } from '../engine/index.js'
 import type { Exported } from './exported.js'
 import { type FloatType, fromFloat32, toFloat32 } from './floats.js'
-import { type Update, updatesOf } from './merged.js'
+import { updatesOf } from './merged.js'
 import { intoFolder } from './staging.js'
 import { writeReplacing } from './tensor-file.js'
 import { verifyExport } from './verify.js'
+import type { Update } from './verify-merged.js'
 
 export const ggufFile = 'adapter.gguf'
 type GgufType = 'F32' | 'F16'

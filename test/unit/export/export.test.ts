@@ -170,7 +170,9 @@ describe('an export that is another model', () => {
     const adapter = await Adapter.load(model, adapterOf('list.llama'))
     const stronger = await adapter.clone()
     stronger.setValues(adapter.values().map((value) => value * 1.001))
-    const error = await refusal(() => verifyExport({ model, adapter: stronger }, { model, adapter }, 'F32', 'adapter'))
+    const error = await refusal(() =>
+      verifyExport({ model, adapter: stronger }, { model, adapter }, 'F32', 'adapter'),
+    )
     expect(error.code).toBe('RR_EXPORT_MISMATCH')
     expect(existsSync(path.join(scratch, 'never'))).toBe(false)
   })

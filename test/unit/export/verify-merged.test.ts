@@ -29,15 +29,18 @@ describe('the check of merged weights', () => {
     verifyWeight('w', base, mergedAs(type, null), type, null)
   })
 
-  it.each(types)('refuses one wrong element, a lost rank, another scale and a forgotten adapter in %s', (type) => {
-    const off = mergedAs(type)
-    off[100]! += 3 * halfSpacing(off[100]!, type)
-    expect(() => verifyWeight('w', base, off, type, update)).toThrow(/w, element 100/)
-    const lost = { ...update, b: update.b.map((value, at) => (at % rank === 0 ? 0 : value)) }
-    for (const other of [lost, { ...update, scale: 2.2 }, null])
-      expect(() => verifyWeight('w', base, mergedAs(type, other), type, update)).toThrow(/element/)
-    expect(() => verifyWeight('w', base, off.subarray(1), type, update)).toThrow(/the merge: w/)
-  })
+  it.each(types)(
+    'refuses one wrong element, a lost rank, another scale and a forgotten adapter in %s',
+    (type) => {
+      const off = mergedAs(type)
+      off[100]! += 3 * halfSpacing(off[100]!, type)
+      expect(() => verifyWeight('w', base, off, type, update)).toThrow(/w, element 100/)
+      const lost = { ...update, b: update.b.map((value, at) => (at % rank === 0 ? 0 : value)) }
+      for (const other of [lost, { ...update, scale: 2.2 }, null])
+        expect(() => verifyWeight('w', base, mergedAs(type, other), type, update)).toThrow(/element/)
+      expect(() => verifyWeight('w', base, off.subarray(1), type, update)).toThrow(/the merge: w/)
+    },
+  )
 
   it('knows the spacing of stored types, at powers of two and among the smallest', () => {
     for (const value of [1, 1.5, 0.9999999, 2 ** -20, 3e-5, 6e-8, 0]) {

@@ -70,7 +70,7 @@ function questionOf(config: Config, dir: string, args: MemoryArguments): MemoryQ
     completion,
     rows: model.max_rows,
     group: rl.group,
-    scored: rl.reward.ndcg_cand !== 0 || rl.reward.gain !== 0,
+    scored: [rl.reward.ndcg_cand, rl.reward.gain, ...Object.values(rl.reward.weights)].some((by) => by !== 0),
     sequences: sft.batch,
     prompts: rl.prompts,
     tokenBudget: model.token_budget,
