@@ -118,6 +118,8 @@ export interface Method {
   response(reasoning: PromptPart | null, ...answer: readonly PromptPart[]): readonly PromptPart[]
   /** What of the evidence is drawn beside a reasoning, with the thoughts that belong to it. */
   drawn?(dataset: Dataset, instance: Instance, reasoning: string): readonly DrawnChain[]
+  /** What a reader of the table should know about how these tests are asked. */
+  remarks?(dataset: Dataset, tests: readonly Instance[]): readonly string[]
   gates(dataset: Dataset, instance: Instance, response: string, pass: Trace['source']): readonly GateResult[]
   /** Gates that a kept trace has passed; the others are recorded only. */
   readonly requiredGates: ReadonlySet<string>

@@ -6,6 +6,7 @@ import type { Dataset } from '../data/types.js'
 import { engineInfo } from '../engine/index.js'
 import { isTransfer, onTests, type PhaseContext } from './context.js'
 import { readJsonLines, writeDurably } from './files.js'
+import { testInstances } from './instances.js'
 import { runAudit } from './prompt-audit.js'
 import { evaluationResult } from './result-table.js'
 import type {
@@ -30,6 +31,7 @@ export function writeSummary(context: PhaseContext, collected: CollectSummary): 
 function runSummary(context: PhaseContext, collected: CollectSummary): RunSummary {
   const { config, dataset, base, run } = context
   const tested = context.sets.tests.dataset
+  const remarks = context.method.remarks?.(tested, testInstances(tested, config)) ?? []
   const seconds = (phase: Phase): number => run.stage(phase)?.seconds ?? 0
   const phases = ['collect', 'imitate', 'internalize', 'evaluate'] as const
   const wholeModel = config.sft.adapter === 'full' && config.rl.steps === 0
@@ -49,8 +51,8 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
     config_hash: run.loaded.hash,
     ...evaluationResult(onTests(context)),
     collect: collected,
-    dataset: setFacts(dataset, config.data.name ?? dataset.name),
-    ...(isTransfer(context) && { tested: setFacts(tested, tested.name) }),
+    dataset: setFacts(dataset, config.data.name ?? dataset.name, isTransfer(context) ? [] : remarks),
+    ...(isTransfer(context) && { tested: setFacts(tested, tested.name, remarks) }),
     model: {
       name: basename(resolve(config.model.dir ?? '')),
       family: base.config.family,
@@ -63,8 +65,9 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
   }
 }
 
-function setFacts(dataset: Dataset, name: string): SetFacts {
-  const { items, train, valid, test, notes } = dataset
+function setFacts(dataset: Dataset, name: string, remarks: readonly string[]): SetFacts {
+  const { items, train, valid, test } = dataset
+  const notes = [...dataset.notes, ...remarks]
   return { name, items: items.length, train: train.length, valid: valid.length, test: test.length, notes }
 }
 

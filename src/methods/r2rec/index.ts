@@ -96,6 +96,10 @@ export function r2rec(options: R2RecOptions): R2Rec {
     eachCandidate: (dataset, instance) =>
       candidateQuestions(dataset, instance, chainSource(dataset), Math.min(1, options.chains)),
     drawn: (dataset, instance, reasoning) => drawnChains(dataset, instance, reasoning, compact),
+    remarks: (dataset, tests) =>
+      options.chains === 0
+        ? []
+        : [chainShares(tests.map((test) => evidenceOf(question(dataset, test)).chains))],
     prompt: (dataset, instance, mode): Prompt =>
       words.question(dataset, instance, mode === 'direct' ? 'direct' : 'reason'),
     parse: (dataset, instance, response) => parseTrace(dataset, instance, response, compact),
@@ -125,6 +129,15 @@ export function r2rec(options: R2RecOptions): R2Rec {
 
 function historyChains(source: ChainSource, instance: Instance, count: number): readonly Chain[] {
   return count === 0 ? [] : source.amongHistory(instance, count)
+}
+
+/** How many of the tests had to do with open chains, or without any (spec 3.3 wants the share reported). */
+function chainShares(chains: readonly (readonly Chain[])[]): string {
+  const share = (count: number): string => `${((100 * count) / Math.max(1, chains.length)).toFixed(1)} %`
+  const closed = chains.filter((own) => own.some((chain) => chain.closed)).length
+  const none = chains.filter((own) => own.length === 0).length
+  const open = chains.length - closed - none
+  return `chains of ${chains.length} tests: ${share(closed)} closed, ${share(open)} open only (fallback), ${share(none)} none`
 }
 
 function drawnForRating({ id }: Instance, { ratingPrompts, seed }: R2RecOptions): boolean {

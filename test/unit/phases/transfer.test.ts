@@ -139,6 +139,7 @@ describe('an R2Rec run that tests on another set', () => {
     const report = readFileSync(join(straight, 'report.md'), 'utf8')
     expect(report).toContain('trained on films, tested on albums')
     expect(report).toContain('This run follows R2Rec')
+    expect(report).toMatch(/albums: chains of 6 tests: [\d.]+ % closed, [\d.]+ % open only/)
     expect(report).not.toContain('RE2')
     expect(report).toMatch(/Test results on albums/)
     expect(report).toMatch(/Verdict on albums: /)
