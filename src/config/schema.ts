@@ -45,9 +45,26 @@ export interface ConfigKey {
   readonly default: unknown
   readonly consequence: string
   readonly unit: string | null
+  /** What the specification calls it. */
+  readonly symbol: string | null
+  /** Values it takes, in words: "1 or more", "grpo, rloo". */
+  readonly range: string
 }
 
 interface JsonSchema {
+  /** Several where null is one of them. */
+  readonly type?: string | readonly string[]
+  readonly enum?: readonly unknown[]
+  readonly const?: unknown
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly exclusiveMinimum?: number
+  readonly exclusiveMaximum?: number
+  readonly anyOf?: readonly JsonSchema[]
+  readonly items?: JsonSchema | false
+  readonly prefixItems?: readonly JsonSchema[]
+  readonly additionalProperties?: JsonSchema | boolean
+  readonly symbol?: string
   readonly properties?: Readonly<Record<string, JsonSchema>>
   readonly description?: string
   readonly unit?: string
@@ -64,7 +81,39 @@ export function configKeys(): readonly ConfigKey[] {
             default: schema.default,
             consequence: schema.description ?? '',
             unit: schema.unit ?? null,
+            symbol: schema.symbol ?? null,
+            range: rangeOf(schema),
           },
         ]
   return walk(z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema, [])
+}
+
+function rangeOf(schema: JsonSchema): string {
+  if (schema.anyOf) return schema.anyOf.map(rangeOf).join(' or ')
+  if (schema.enum) return schema.enum.map(String).join(', ')
+  if (typeof schema.type === 'object')
+    return schema.type.map((type) => rangeOf({ ...schema, type })).join(' or ')
+  if (schema.const !== undefined) return String(schema.const)
+  if (schema.prefixItems) return `[${schema.prefixItems.map(rangeOf).join('; ')}]`
+  if (schema.type === 'array') return `list of ${schema.items ? rangeOf(schema.items) : 'anything'}`
+  if (schema.type === 'boolean') return 'true, false'
+  if (schema.type === 'number' || schema.type === 'integer') return numbers(schema)
+  if (schema.type === 'object')
+    return typeof schema.additionalProperties === 'object'
+      ? `name: ${rangeOf(schema.additionalProperties)}`
+      : 'keys'
+  return schema.type === 'string' ? 'text' : (schema.type ?? 'anything')
+}
+
+function numbers({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {
+  const noun = type === 'integer' ? 'whole number' : 'number'
+  const low = exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : minimum
+  // zod bounds whole numbers by what a double holds exactly.
+  const bounded = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
+  const high = exclusiveMaximum !== undefined ? `below ${exclusiveMaximum}` : bounded ? maximum : undefined
+  const least = low === undefined || low === Number.MIN_SAFE_INTEGER ? undefined : low
+  if (least === undefined) return high === undefined ? noun : `${noun} up to ${high}`
+  if (high !== undefined)
+    return typeof least === 'number' ? `${noun} ${least} to ${high}` : `${noun} ${least}, ${high}`
+  return typeof least === 'number' ? `${noun}, ${least} or more` : `${noun} ${least}`
 }
