@@ -56,39 +56,50 @@ export async function rankedRows(
   scorers: readonly Scorer[],
   options: RankOptions,
 ): Promise<RankedRow[]> {
+  const metrics = options.metrics ?? (dataset.fullRanking ? catalogueMetrics : listMetrics)
   const rows: RankedRow[] = []
   for (const scorer of scorers) {
-    const scores = await scorer.scores(tests)
+    const [all, masked] = await outcomesOf(dataset, tests, scorer, metrics)
+    const row = rowOf(scorer, all, options.seed)
     if (dataset.fullRanking)
-      for (const masked of [false, true]) {
-        const ranked = masked
-          ? tests.map((test, at) => withoutChosen(dataset, test, scores[at] ?? null))
-          : scores
-        rows.push(rowOf(scorer, tests, ranked, { ...options, masked }))
-      }
+      rows.push(
+        { outcomes: all, row: { ...row, masked: false } },
+        { outcomes: masked, row: { ...rowOf(scorer, masked, options.seed), masked: true } },
+      )
     else
-      rows.push(await withSeedError(dataset, tests, scorer, rowOf(scorer, tests, scores, options), options))
+      rows.push({
+        outcomes: all,
+        row: await withSeedError(dataset, all, scorer, row, { ...options, metrics }),
+      })
   }
   return rows
 }
 
-function metricsOf(dataset: { readonly masked?: boolean }, options: RankOptions): readonly RankingMetric[] {
-  return options.metrics ?? (dataset.masked === undefined ? listMetrics : catalogueMetrics)
+/** Tests scored together: a list may be a whole catalogue, and all of them would not fit. */
+const together = 64
+
+/** With everything ranked, and on a whole catalogue also without what the user chose before. */
+async function outcomesOf(
+  dataset: Dataset,
+  tests: readonly Instance[],
+  scorer: Scorer,
+  metrics: readonly RankingMetric[],
+): Promise<[all: Outcome[], masked: Outcome[]]> {
+  const all: Outcome[] = []
+  const masked: Outcome[] = []
+  for (let from = 0; from < tests.length; from += together) {
+    const some = tests.slice(from, from + together)
+    const scores = await scorer.scores(some)
+    all.push(...rankingOutcomes(some, { scores }, { metrics }))
+    if (!dataset.fullRanking) continue
+    const left = some.map((test, at) => withoutChosen(dataset, test, scores[at] ?? null))
+    masked.push(...rankingOutcomes(some, { scores: left }, { metrics }))
+  }
+  return [all, masked]
 }
 
-function rowOf(
-  { id, name }: Scorer,
-  tests: readonly Instance[],
-  scores: Scores,
-  options: RankOptions & { readonly masked?: boolean },
-): RankedRow {
-  const outcomes = rankingOutcomes(tests, { scores }, { metrics: metricsOf(options, options) })
-  const row = resultRow(outcomes, { id, mode: 'none', seed: options.seed })
-  const { masked } = options
-  return {
-    outcomes,
-    row: { ...row, ...(name !== undefined && { name }), ...(masked !== undefined && { masked }) },
-  }
+function rowOf({ id, name }: Scorer, outcomes: readonly Outcome[], seed: number): ResultRow {
+  return { ...resultRow(outcomes, { id, mode: 'none', seed }), ...(name !== undefined && { name }) }
 }
 
 /** Scores with the items the user chose before the test left out; the target stays. */
@@ -108,23 +119,23 @@ export function withoutChosen(
 
 async function withSeedError(
   dataset: Dataset,
-  tests: readonly Instance[],
+  outcomes: readonly Outcome[],
   scorer: Scorer,
-  ranked: RankedRow,
-  options: RankOptions,
-): Promise<RankedRow> {
+  row: ResultRow,
+  options: RankOptions & { readonly metrics: readonly RankingMetric[] },
+): Promise<ResultRow> {
   const further = (options.candidateSeeds ?? []).filter((seed) => seed !== dataset.negatives?.seed)
-  if (further.length === 0 || scorer.fixed) return ranked
-  const wanted = new Set(tests.map(({ id }) => id))
-  const means: RankingMeans[] = [meansOf(ranked.outcomes)]
+  if (further.length === 0 || scorer.fixed) return row
+  const wanted = new Set(outcomes.map(({ instance }) => instance))
+  const means: RankingMeans[] = [meansOf(outcomes)]
   for (const seed of further) {
     const others = withCandidateSeed(dataset, 'test', seed)?.filter(({ id }) => wanted.has(id))
-    if (!others) return ranked
-    const scores = await scorer.scores(others)
-    means.push(meansOf(rankingOutcomes(others, { scores }, { metrics: metricsOf({}, options) })))
+    if (!others) return row
+    const [again] = await outcomesOf(dataset, others, scorer, options.metrics)
+    means.push(meansOf(again))
   }
   const seeds = [dataset.negatives?.seed ?? 0, ...further]
-  return { ...ranked, row: { ...ranked.row, candidate_seeds: { seeds, ...spread(means) } } }
+  return { ...row, candidate_seeds: { seeds, ...spread(means) } }
 }
 
 /** Mean and standard deviation (n - 1) of each metric. */

@@ -1,46 +1,61 @@
-/** The baselines of a dataset alone, without a language model: rows on its test part, and SASRec against item-kNN. */
+/**
+ * The baselines of a dataset alone, without a language model: counting rows, SASRec and a model from outside where they
+ * are asked for, on the same tests; each trained or outside row against item-kNN in pairs; the leak audit's verdict.
+ */
 
-import { candidateProtocol } from '../data/protocol.js'
+import { auditOf } from '../eval/audit/audit.js'
 import { countingBaselines } from '../eval/baselines/counting.js'
-import { rankingOutcomes, resultRow } from '../eval/protocol.js'
-import {
-  catalogueMetrics,
-  listMetrics,
-  type RankingMetric,
-  type ResultRow,
-  type RowId,
-} from '../eval/result-row.js'
-import { type Outcome, pairedDifferences } from '../eval/significance.js'
+import { type OnnxScorer, openOnnxScorer } from '../eval/baselines/onnx-scorer.js'
+import { type RankedRow, rankedRows, type Scorer, scorerOf } from '../eval/ranked-rows.js'
+import type { ResultRow } from '../eval/result-row.js'
+import { pairedDifferences } from '../eval/significance.js'
 import { testInstances } from './instances.js'
-import type { PairedDifference } from './run-record.js'
+import type { PairedDifference, RunAudit } from './run-record.js'
 import { type SasrecPlace, trainedSasrec } from './sasrec-baseline.js'
 
 export interface BaselineTable {
   readonly table: readonly ResultRow[]
   readonly differences: readonly PairedDifference[]
+  readonly audit: RunAudit
 }
 
 export async function baselineTable(place: SasrecPlace): Promise<BaselineTable> {
   const { config, dataset, signal } = place
   const tests = testInstances(dataset, config)
-  const { full } = candidateProtocol(config.data.candidates)
-  const metrics: readonly RankingMetric[] = full ? catalogueMetrics : listMetrics
-  const rows = new Map<RowId, readonly Outcome[]>()
-  // One test at a time: a list may be a whole catalogue.
-  for (const { id, score } of countingBaselines(dataset, config.baselines))
-    rows.set(
-      id,
-      tests.flatMap((test) => rankingOutcomes([test], { scores: [score(test)] }, { metrics })),
-    )
-  if (config.baselines.sasrec.enabled)
-    rows.set('sasrec', await (await trainedSasrec(place)).outcomes(tests, metrics, { signal }))
-  const [mine, theirs] = [rows.get('sasrec'), rows.get('item_knn')]
-  const sides = { a: { id: 'sasrec', mode: 'none' }, b: { id: 'item_knn', mode: 'none' } } as const
-  return {
-    table: [...rows].map(([id, outcomes]) => resultRow(outcomes, { id, mode: 'none', seed: config.seed })),
-    differences:
-      mine && theirs
-        ? pairedDifferences(mine, theirs, config.seed).map((difference) => ({ ...difference, ...sides }))
-        : [],
+  const scorers: Scorer[] = countingBaselines(dataset, config.baselines).map(scorerOf)
+  if (config.baselines.sasrec.enabled) {
+    const trained = await trainedSasrec(place)
+    scorers.push({ id: 'sasrec', scores: (instances) => trained.scores(instances, { signal }) })
   }
+  const onnx: OnnxScorer | null =
+    config.baselines.onnx === null ? null : await openOnnxScorer(config.baselines.onnx, dataset)
+  try {
+    if (onnx) scorers.push(onnx)
+    const rows = await rankedRows(dataset, tests, scorers, {
+      seed: config.seed,
+      candidateSeeds: config.baselines.candidate_seeds,
+    })
+    const { verdict, findings } = auditOf(dataset)
+    return {
+      table: rows.map(({ row }) => row),
+      differences: againstItemKnn(rows, config.seed),
+      audit: { verdict, findings },
+    }
+  } finally {
+    await onnx?.close()
+  }
+}
+
+/** On a whole catalogue, rows without the chosen are compared with each other. */
+function againstItemKnn(rows: readonly RankedRow[], seed: number): PairedDifference[] {
+  return rows.flatMap(({ row, outcomes }) => {
+    if (row.id !== 'sasrec' && row.id !== 'onnx') return []
+    const other = rows.find(({ row: { id, masked } }) => id === 'item_knn' && masked === row.masked)
+    if (!other || row.masked === false) return []
+    const sides = { a: { id: row.id, mode: 'none' }, b: { id: 'item_knn', mode: 'none' } } as const
+    return pairedDifferences(outcomes, other.outcomes, seed).map((difference) => ({
+      ...difference,
+      ...sides,
+    }))
+  })
 }

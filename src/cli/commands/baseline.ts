@@ -4,6 +4,7 @@
  */
 
 import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { engineInfo, setThreads } from '../../engine/index.js'
 import { openRankingData } from '../../methods/session.js'
@@ -17,6 +18,7 @@ import { note, printJson, stoppedBy } from '../running.js'
 
 interface BaselineArguments extends RunArguments {
   readonly sasrec: boolean
+  readonly onnx?: string | undefined
 }
 
 export const baselineCommand: CommandModule<object, BaselineArguments> = {
@@ -29,9 +31,18 @@ export const baselineCommand: CommandModule<object, BaselineArguments> = {
         default: false,
         describe: 'Train SASRec too (baselines.sasrec.*)',
       })
+      .option('onnx', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'A recommender as ONNX, with its sidecar JSON (baselines.onnx)',
+      })
       .example('$0 baseline --data DIR --sasrec --set data.max_hist=100 --out runs/sasrec', ''),
   handler: async (args: ArgumentsCamelCase<BaselineArguments>) => {
-    const set = [...(args.set ?? []), ...(args.sasrec ? ['baselines.sasrec.enabled=true'] : [])]
+    const set = [
+      ...(args.set ?? []),
+      ...(args.sasrec ? ['baselines.sasrec.enabled=true'] : []),
+      ...(args.onnx === undefined ? [] : [`baselines.onnx=${JSON.stringify(resolve(args.onnx))}`]),
+    ]
     const { config, hash } = configOf({ ...args, set })
     const folder = requireOut(args.out)
     await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
@@ -47,6 +58,10 @@ export const baselineCommand: CommandModule<object, BaselineArguments> = {
       else {
         process.stdout.write(`${renderTable(result.table)}\n`)
         if (result.differences.length > 0) process.stdout.write(`${renderDifferences(result.differences)}\n`)
+        const [worst] = result.audit.findings
+        note(
+          `leak audit: ${result.audit.verdict}${worst && result.audit.verdict !== 'clean' ? `: ${worst.what}` : ''}`,
+        )
       }
     } catch (error) {
       if (!isInterruption(error, signals.signal)) throw error

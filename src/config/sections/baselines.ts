@@ -1,7 +1,7 @@
 /** Rows that need no language model. */
 
 import { z } from 'zod'
-import { key, positive, share } from '../key.js'
+import { count, key, positive, share } from '../key.js'
 import { sasrec } from './sasrec.js'
 
 export const baselines = z
@@ -21,6 +21,14 @@ export const baselines = z
         )
         .default(['random', 'popularity', 'item_knn']),
       'Counting rows of the result table. ease solves a system as large as the smaller of users and items: seconds up to 2,000, minutes at 6,000, refused beyond.',
+    ),
+    candidate_seeds: key(
+      z.array(count(0)).default([0, 1, 2]),
+      'The verb baseline ranks lists of these seeds too and gives each row the error of the draw; lists that come with the data have none.',
+    ),
+    onnx: key(
+      z.string().nullable().default(null),
+      'A recommender as an ONNX file with its sidecar JSON: one more row of the verb baseline.',
     ),
     recent_share: key(
       share().default(0.1),
