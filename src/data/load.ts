@@ -114,7 +114,11 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
     userInteractions: byUser,
     clock: raw.clock,
     negatives,
-    printed: printedOf(raw, catalogue),
+    printed: printedOf(
+      raw,
+      catalogue,
+      (part) => settings.published === 'keep' && !(stored && isStored(stored, part)),
+    ),
     ...(fixed.length > 0 && { fixedLists: fixed }),
     ...(protocol.full && { fullRanking: true }),
     notes: [
@@ -132,11 +136,16 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
   }
 }
 
-function printedOf(raw: RawData, { indexOf }: Catalogue): Printed {
+/** `used`: whether a part's published lists are what is ranked; others are of no concern. */
+function printedOf(raw: RawData, { indexOf }: Catalogue, used: (part: Part) => boolean): Printed {
   const { windows, valid } = raw
   const test = raw.test ?? raw.lastItem
   return {
-    parts: { ...(windows && { train: windows }), ...(valid && { valid }), ...(test && { test }) },
+    parts: {
+      ...(windows && { train: windows }),
+      ...(valid && used('valid') && { valid }),
+      ...(test && used('test') && { test }),
+    },
     itemIds: [...new Set(raw.items.map(({ id }) => id))],
     indexOf,
   }

@@ -91,12 +91,21 @@ export function r2recOf({ r2rec: own, graph, prompt, seed }: Config): R2Rec {
   })
 }
 
+/** Published ways to split, draw and rank, for `baseline` and for models alike; they choose no method. */
+const protocols = Object.fromEntries(
+  ['sasrec-ml1m', 'sasrec-ml1m-full'].map((name) => [
+    name,
+    new URL(`./protocols/${name}.yaml`, import.meta.url),
+  ]),
+)
+
 /** The YAML file of a preset. Throws RR_USAGE_PRESET for an unknown name. */
 export function presetFile(name: string): string {
-  const presets = Object.assign({}, ...Object.values(papers).map((paper) => paper.presets)) as Record<
-    string,
-    URL
-  >
+  const presets = Object.assign(
+    {},
+    ...Object.values(papers).map((paper) => paper.presets),
+    protocols,
+  ) as Record<string, URL>
   const known = Object.hasOwn(presets, name) ? presets[name] : undefined
   const file = known && fileURLToPath(known)
   if (file && existsSync(file)) return file

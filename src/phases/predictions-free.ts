@@ -5,7 +5,8 @@
  *           candidates, or in the whole catalogue. What has no answer tag is grounded by its last line.
  */
 
-import type { Instance, ItemIndex } from '../data/types.js'
+import { normaliseTitle } from '../data/title.js'
+import type { Instance, Item, ItemIndex } from '../data/types.js'
 import { embeddingGrounder } from '../eval/title-embedding.js'
 import { type TitleGrounder, wordGrounder } from '../eval/title-grounding.js'
 import type { ParsedAnswer } from '../methods/method.js'
@@ -27,16 +28,36 @@ export async function writeFreely(
   instances: readonly Instance[],
 ): Promise<Prediction[]> {
   const written = await writeAnswers(context, stage, instances)
-  return written.map(({ instance, response, parsed: { reasoning, item, ranking: named } }) => ({
+  return written.map(({ instance, response, parsed: { reasoning, item, answer, ranking: named } }) => ({
     instance: instance.id,
     scores: null,
     item,
     ...(named && { ranking: named }),
+    named: candidatesNamed(context, instance, answer ?? response.text),
+    in_catalogue: item !== null || (answer !== null && namesItem(context, answer)),
     target_mean: null,
     reasoning: reasoning ?? response.text,
     parsed: item !== null,
     tokens: response.written,
   }))
+}
+
+/** As published tables count: titles that stand in the text, upper and lower case alike. */
+function candidatesNamed({ dataset }: ModelContext, { candidates }: Instance, answer: string): number {
+  const text = answer.toLowerCase()
+  return candidates.filter((item) => text.includes((dataset.items[item] as Item).title.text.toLowerCase()))
+    .length
+}
+
+const catalogues = new WeakMap<ModelContext['dataset'], ReadonlySet<string>>()
+
+function namesItem({ dataset }: ModelContext, answer: string): boolean {
+  let titles = catalogues.get(dataset)
+  if (!titles) {
+    titles = new Set(dataset.items.map(({ title }) => normaliseTitle(title.text)))
+    catalogues.set(dataset, titles)
+  }
+  return titles.has(normaliseTitle(answer))
 }
 
 export async function writeThenGround(

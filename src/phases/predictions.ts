@@ -35,6 +35,9 @@ export interface Prediction {
   readonly item: number | null
   /** Without scores: the items named, best first, where the answer is a list. */
   readonly ranking?: readonly number[]
+  /** Free answers: candidates whose title the answer holds, and whether it names an item of the catalogue. */
+  readonly named?: number
+  readonly in_catalogue?: boolean
   /** Mean log-prob per token of the target's title; null where it was not scored. */
   readonly target_mean: number | null
   readonly reasoning: string

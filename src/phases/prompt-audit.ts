@@ -9,6 +9,7 @@ import { auditOf, verdictOf } from '../eval/audit/audit.js'
 import { type Finding, worstFirst } from '../eval/audit/findings.js'
 import type { Prompt } from '../prompts/prompt.js'
 import { isTransfer, type ModelContext, onTests, type PhaseContext } from './context.js'
+import { ranksCatalogue } from './evaluation-tasks.js'
 import { testInstances } from './instances.js'
 import type { RunAudit } from './run-record.js'
 
@@ -35,7 +36,9 @@ function promptFinding({
   dataset,
   method,
 }: Pick<ModelContext, 'config' | 'dataset' | 'method'>): Finding[] {
-  const tests = testInstances(dataset, config).slice(0, looked)
+  const tests = testInstances(dataset, config)
+    .slice(0, looked)
+    .map((test) => (ranksCatalogue(config) ? { ...test, candidates: [] } : test))
   const outside = tests.filter((test) => {
     const asked = method.question(dataset, test)
     const title = (dataset.items[test.target] as Item).title.text

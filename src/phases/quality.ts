@@ -7,6 +7,7 @@
 import { words } from '../data/title.js'
 import type { Instance } from '../data/types.js'
 import { trainCounts } from '../eval/baselines/baseline.js'
+import { answerRates } from '../eval/metrics.js'
 import { type PopularityMetrics, popularityMetrics, stratifiedHitRate } from '../eval/popularity.js'
 import { distinctShare, distribution, repeatedShare } from '../eval/reasoning-quality.js'
 import { selfBleu } from '../eval/self-bleu.js'
@@ -25,6 +26,16 @@ export interface JudgedRow {
   readonly outcomes: readonly Outcome[]
 }
 
+/** Of free answers: form, exactly one candidate named, any item of the catalogue named. */
+function freeRates(lines: readonly PredictionLine[]): Record<string, number> {
+  const answers = lines.map(({ parsed, named = 0, in_catalogue: inCatalogue = false }) => ({
+    parsed,
+    candidatesNamed: named,
+    inCatalogue,
+  }))
+  return { ...answerRates(answers) }
+}
+
 export function qualityOf(
   context: PhaseContext,
   instances: readonly Instance[],
@@ -40,6 +51,7 @@ export function qualityOf(
     row.outcomes.map(({ hr1 }) => hr1),
   )
   return finite({
+    ...(row.mode === 'free' ? freeRates(lines) : {}),
     ...(direct && direct !== row ? gains(row, direct) : {}),
     ...texts(
       lines,

@@ -30,17 +30,19 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
     table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
     differences: differences(context, rows, main),
     quality: Object.fromEntries(main.map((row) => [row.id, qualityOf(context, instances, row, rows)])),
-    places: Object.fromEntries(
-      main.flatMap(({ id, lines }) => {
-        const scores = new Map(lines.map((line) => [line.instance, line.scores]))
-        const bias = positionBias(
-          instances,
-          instances.map((instance) => scores.get(instance.id) ?? null),
-        )
-        return bias ? [[id, bias]] : []
-      }),
-    ),
+    places: ranksCatalogue(context.config)
+      ? {}
+      : Object.fromEntries(main.flatMap((row) => placesOf(instances, row))),
   }
+}
+
+function placesOf(instances: readonly Instance[], { id, lines }: JudgedRow): [string, PositionBias][] {
+  const scores = new Map(lines.map((line) => [line.instance, line.scores]))
+  const bias = positionBias(
+    instances,
+    instances.map((instance) => scores.get(instance.id) ?? null),
+  )
+  return bias ? [[id, bias]] : []
 }
 
 function judgedRows(context: PhaseContext, instances: readonly Instance[]): JudgedRow[] {

@@ -9,6 +9,7 @@ import type { Dataset, Instance } from '../../../src/data/types.js'
 import { type Baseline, firstThenSecond } from '../../../src/eval/baselines/baseline.js'
 import { coOccurrenceBaseline } from '../../../src/eval/baselines/co-occurrence.js'
 import { itemKnnBaseline } from '../../../src/eval/baselines/item-knn.js'
+import { markovBaseline } from '../../../src/eval/baselines/markov.js'
 import { popularityBaseline } from '../../../src/eval/baselines/popularity.js'
 import { randomBaseline } from '../../../src/eval/baselines/random.js'
 import { evaluateRanking, rankingOutcomes } from '../../../src/eval/protocol.js'
@@ -148,6 +149,7 @@ describe('on the data sets of REASONREC_DATA', () => {
         const ours: Record<string, Baseline> = {
           random: randomBaseline(),
           popularity: popularityBaseline(dataset),
+          'co-occurrence, adjacent': markovBaseline(dataset),
           'co-occurrence, window 10': coOccurrenceBaseline(dataset, 10),
           'item-kNN, cosine': itemKnnBaseline(dataset),
         }
@@ -172,6 +174,6 @@ describe('on the data sets of REASONREC_DATA', () => {
       }
       console.log(`real data: ${compared} values of ${Object.keys(tables).length} tables agree`)
     },
-    60_000,
+    240_000,
   )
 })

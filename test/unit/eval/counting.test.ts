@@ -125,7 +125,7 @@ describe('against definitions', () => {
   })
 
   it('the inverse times the matrix is the identity', () => {
-    for (const n of [1, 2, 3, 4, 5, 17, 64, 101]) {
+    for (const n of [1, 2, 3, 4, 5, 17, 53]) {
       const random = seeded(5, 'matrix', n)
       const factor = Float64Array.from({ length: n * n }, () => random.float() - 0.5)
       const a = new Float64Array(n * n)
@@ -196,7 +196,7 @@ describe('rows', () => {
   let directory: string
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'reasonrec-counting-'))
-    await writeSyntheticData(directory, { users: 120, items: 100, seed: 9 })
+    await writeSyntheticData(directory, { users: 60, items: 90, seed: 9 })
   })
   afterAll(() => rm(directory, { recursive: true, force: true }))
   const settings = configSchema.parse({
@@ -209,8 +209,12 @@ describe('rows', () => {
   it('carry further cut-offs and the error of three candidate seeds', async () => {
     const dataset = await loadDataset(directory)
     const scorers = countingBaselines(dataset, settings).map(scorerOf)
-    const rows = await rankedRows(dataset, dataset.test, scorers, { seed: 0, candidateSeeds: [0, 1, 2] })
-    expect(rows.map(({ row }) => row.id)).toEqual(settings.rows)
+    expect(scorers.map(({ id }) => id)).toEqual(settings.rows)
+    const rows = await rankedRows(dataset, dataset.test, scorers.slice(0, 3), {
+      seed: 0,
+      candidateSeeds: [0, 1, 2],
+    })
+    expect(rows.map(({ row }) => row.id)).toEqual(settings.rows.slice(0, 3))
     for (const { row } of rows) {
       expect(row.hr10).toBeGreaterThanOrEqual(row.hr5)
       expect(row.ndcg10).toBeGreaterThanOrEqual(row.ndcg5)
@@ -237,7 +241,8 @@ describe('rows', () => {
   it('of a whole catalogue stand with and without what the user chose', async () => {
     const dataset = await loadDataset(directory, { protocol: 'full' })
     const size = dataset.negatives?.universe.length ?? 0
-    const scorers = countingBaselines(dataset, settings).map(scorerOf)
+    const all = countingBaselines(dataset, settings).map(scorerOf)
+    const scorers = all.filter(({ id }) => id === 'random' || id === 'item_knn' || id === 'ease')
     const rows = await rankedRows(dataset, dataset.test, scorers, { seed: 0, candidateSeeds: [0, 1] })
     expect(rows).toHaveLength(2 * scorers.length)
     for (const [at, { row }] of rows.entries()) {
