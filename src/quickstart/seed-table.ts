@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readStoredConfig } from '../config/load.js'
 import type { Instance } from '../data/types.js'
+import { trainCounts } from '../eval/baselines/baseline.js'
 import { itemKnnBaseline } from '../eval/baselines/item-knn.js'
 import { popularityBaseline } from '../eval/baselines/popularity.js'
 import { randomBaseline } from '../eval/baselines/random.js'
@@ -49,7 +50,7 @@ const arms = named.map(([name = '', ...own]) => ({ name, runs: own.map(readRun) 
 const dataset = embeddedDataset({ shown: runs[0]?.shown ?? historyLength })
 const asked = askedByAll()
 const tests = dataset.test.filter(({ id }) => asked.has(id))
-const counts = interactionCounts()
+const counts = trainCounts(dataset)
 const rows = [...counted(), ...answered(), ...arms.flatMap(armRow)]
 process.stdout.write(`${[table(), differences(), popularities(), timings()].join('\n\n')}\n`)
 
@@ -59,13 +60,6 @@ function askedByAll(): ReadonlySet<string> {
     ({ lines }) => new Set(lines.map(({ instance }) => instance)),
   )
   return new Set([...(first ?? [])].filter((id) => others.every((answered) => answered.has(id))))
-}
-
-/** Training interactions of each item. */
-function interactionCounts(): number[] {
-  const times = dataset.items.map(() => 0)
-  for (const { item } of dataset.trainInteractions) times[item] = (times[item] ?? 0) + 1
-  return times
 }
 
 /** The arguments, parted at every --arm. */

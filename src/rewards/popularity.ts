@@ -6,6 +6,7 @@
  */
 
 import type { Dataset, ItemIndex } from '../data/types.js'
+import { trainCounts } from '../eval/baselines/baseline.js'
 import type { RewardTerm } from './reward.js'
 
 export function popularMiss(): RewardTerm {
@@ -45,8 +46,7 @@ const meanRarity = new WeakMap<Dataset, Map<number, number>>()
 function countsOf(dataset: Dataset): Float64Array {
   let counts = counted.get(dataset)
   if (!counts) {
-    counts = new Float64Array(dataset.items.length)
-    for (const { item } of dataset.trainInteractions) counts[item]! += 1
+    counts = trainCounts(dataset)
     counted.set(dataset, counts)
   }
   return counts
