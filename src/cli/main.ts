@@ -4,7 +4,7 @@
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { exitStatus, ReasonrecError } from '../engine/errors.js'
-import { isWriteProblem, writeFailure } from '../phases/files.js'
+import { isWriteProblem, writeFailure } from '../phases/run/files.js'
 import { ablateCommand } from './commands/ablate.js'
 import { baselineCommand } from './commands/baseline.js'
 import { chainsCommand } from './commands/chains.js'

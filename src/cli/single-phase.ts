@@ -3,8 +3,8 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { ReasonrecError } from '../engine/index.js'
 import { createRun, openRun } from '../methods/session.js'
-import { isRunDirectory, RunDirectory } from '../phases/run-directory.js'
-import type { Phase } from '../phases/run-record.js'
+import { isRunDirectory, RunDirectory } from '../phases/run/run-directory.js'
+import type { Phase } from '../phases/run/run-record.js'
 import { configOf, namesConfig, type RunArguments, requireOut, runOptions } from './options.js'
 import { runToEnd } from './running.js'
 

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { ReasonrecError } from '../engine/errors.js'
 import type { RankingMetric, ResultRow } from '../eval/result-row.js'
 import { topThreeMetrics } from '../eval/result-row.js'
-import type { RunSummary } from '../phases/run-record.js'
+import type { RunSummary } from '../phases/run/run-record.js'
 
 export interface Ablation {
   readonly id: string

@@ -1,7 +1,7 @@
 /** Control rows that more than one method has: tests whose evidence belongs to somebody else. */
 
 import type { Instance } from '../data/types.js'
-import { nextInRing } from '../phases/streams.js'
+import { nextInRing } from '../phases/run/streams.js'
 
 /**
  * Every test with what another one's user did before his target, in a ring by hash: the history, and the user and place

@@ -1,12 +1,12 @@
 /** The stages of a run in their order, each skipped where it is done; the summary and the report at the end. */
 
 import { writeReport } from '../report/write-report.js'
-import type { PhaseContext } from './context.js'
-import { evaluate } from './evaluate.js'
-import { publishImitated } from './policy-setup.js'
-import type { CollectSummary, Phase, RunSummary } from './run-record.js'
-import { requireStage } from './stage-models.js'
-import { writeSummary } from './summary.js'
+import { evaluate } from './evaluation/evaluate.js'
+import { writeSummary } from './evaluation/summary.js'
+import { publishImitated } from './internalization/policy-setup.js'
+import type { PhaseContext } from './run/context.js'
+import type { CollectSummary, Phase, RunSummary } from './run/run-record.js'
+import { requireStage } from './run/stage-models.js'
 
 /** A paper's three steps. */
 export interface MethodSteps {

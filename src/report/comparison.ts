@@ -6,7 +6,7 @@
  * Source of the numbers: xingyuHuxingyu/DynamicPO, README at commit 0331db3.
  */
 
-import type { RunSummary } from '../phases/run-record.js'
+import type { RunSummary } from '../phases/run/run-record.js'
 import { modeLabel, rowLabel } from './labels.js'
 import { count } from './numbers.js'
 

@@ -4,7 +4,7 @@
  */
 
 import type { DrawnChain } from '../methods/method.js'
-import type { SampleLine } from '../phases/run-record.js'
+import type { SampleLine } from '../phases/run/run-record.js'
 import { walkOf } from './chain-text.js'
 import type { Figure } from './figure-style.js'
 import { styleSheet } from './html-style.js'

@@ -5,7 +5,7 @@
 
 import type { ResultRow } from '../eval/result-row.js'
 import type { DrawnChain } from '../methods/method.js'
-import type { SampleLine } from '../phases/run-record.js'
+import type { SampleLine } from '../phases/run/run-record.js'
 import { walkOf } from './chain-text.js'
 import { withoutControls } from './html-text.js'
 import { fullRowLabel, modeLabel, rowLabel } from './labels.js'

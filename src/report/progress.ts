@@ -4,11 +4,11 @@
  */
 
 import cliProgress from 'cli-progress'
-import type { ProgressSink } from '../phases/progress.js'
+import type { ProgressSink } from '../phases/run/progress.js'
 import { duration } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
 
-export type { ProgressSink } from '../phases/progress.js'
+export type { ProgressSink } from '../phases/run/progress.js'
 
 export interface ProgressOptions {
   /** Default stderr. */

@@ -19,7 +19,7 @@ import type {
   RunSummary,
   SampleLine,
   ValidationMetrics,
-} from '../phases/run-record.js'
+} from '../phases/run/run-record.js'
 
 /** Counts that can be had from traces.jsonl alone; deciles need the data and come from the summary. */
 export type CollectCounts = Omit<CollectSummary, 'target_deciles'> &

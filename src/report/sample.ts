@@ -2,7 +2,7 @@
 
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import type { SampleLine } from '../phases/run-record.js'
+import type { SampleLine } from '../phases/run/run-record.js'
 import { chainLines } from './chain-text.js'
 import { rowLabel, storyModels } from './labels.js'
 import type { TerminalOptions } from './table.js'

@@ -1,6 +1,6 @@
 /** The plain blocks a report is made of. All text in them is unescaped; the writers escape it. */
 
-import type { SampleLine } from '../phases/run-record.js'
+import type { SampleLine } from '../phases/run/run-record.js'
 import type { Figure } from './figure-style.js'
 import type { Followed } from './sample.js'
 

@@ -3,7 +3,7 @@
  * the same story; nothing here knows about either. All text in blocks is unescaped.
  */
 
-import type { SetFacts } from '../phases/run-record.js'
+import type { SetFacts } from '../phases/run/run-record.js'
 import { publishedComparison } from './comparison.js'
 import type { Figure } from './figure-style.js'
 import { isCounted, modeLabel, rowLabel, storyModels } from './labels.js'

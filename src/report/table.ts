@@ -6,7 +6,7 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
 import { type RankingMetric, type ResultRow, rankingMetrics } from '../eval/result-row.js'
-import type { PairedDifference } from '../phases/run-record.js'
+import type { PairedDifference } from '../phases/run/run-record.js'
 import { fullRowLabel, isCounted, modeLabel, rowLabel } from './labels.js'
 import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
 import { terminalLine } from './terminal-text.js'

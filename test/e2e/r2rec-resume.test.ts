@@ -6,8 +6,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readJsonLines } from '../../src/phases/files.js'
-import type { InternalizeMetrics, MetricsLine } from '../../src/phases/run-record.js'
+import { readJsonLines } from '../../src/phases/run/files.js'
+import type { InternalizeMetrics, MetricsLine } from '../../src/phases/run/run-record.js'
 import {
   cli,
   linesOf,

@@ -7,9 +7,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { PassRate } from '../../src/phases/difficulty-band.js'
-import { readJsonLines } from '../../src/phases/files.js'
-import type { InternalizeMetrics, MetricsLine, SampleLine } from '../../src/phases/run-record.js'
+import type { PassRate } from '../../src/phases/internalization/difficulty-band.js'
+import { readJsonLines } from '../../src/phases/run/files.js'
+import type { InternalizeMetrics, MetricsLine, SampleLine } from '../../src/phases/run/run-record.js'
 import { cli, sha256, signalAt, start, workFolder, writeSettings } from './command-line.js'
 
 const folder = workFolder()

@@ -3,7 +3,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readJsonLines } from '../../src/phases/files.js'
+import { readJsonLines } from '../../src/phases/run/files.js'
 import {
   cli,
   type Finished,

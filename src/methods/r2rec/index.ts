@@ -5,7 +5,7 @@
 
 import type { Dataset, Instance, ItemIndex } from '../../data/types.js'
 import { topThreeMetrics } from '../../eval/result-row.js'
-import { hashUnit } from '../../phases/streams.js'
+import { hashUnit } from '../../phases/run/streams.js'
 import type { Prompt, PromptPart } from '../../prompts/prompt.js'
 import { exchangedHistories } from '../controls.js'
 import type { Method, Trace } from '../method.js'

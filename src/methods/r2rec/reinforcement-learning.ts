@@ -7,8 +7,8 @@
  */
 
 import type { Config } from '../../config/schema.js'
-import type { PhaseContext } from '../../phases/context.js'
-import { internalize } from '../../phases/internalize.js'
+import { internalize } from '../../phases/internalization/internalize.js'
+import type { PhaseContext } from '../../phases/run/context.js'
 import type { ComposedReward } from '../../rewards/composition.js'
 import { type OwnTerm, rewardOf } from '../../rewards/weights.js'
 

@@ -6,10 +6,10 @@
  */
 
 import { createTrie, type DecodeGroup, generate, type Sample, type ScriptStep } from '../../engine/index.js'
-import type { PhaseContext } from '../../phases/context.js'
-import { decodeOptions } from '../../phases/context.js'
-import { baseStage } from '../../phases/stage-models.js'
-import { derivedSeed } from '../../phases/streams.js'
+import type { PhaseContext } from '../../phases/run/context.js'
+import { decodeOptions } from '../../phases/run/context.js'
+import { baseStage } from '../../phases/run/stage-models.js'
+import { derivedSeed } from '../../phases/run/streams.js'
 import type { Prompt } from '../../prompts/prompt.js'
 import { fillTemplate, type PromptTemplate } from '../../prompts/template.js'
 import { joined } from '../../prompts/tokenizer.js'

@@ -4,8 +4,8 @@
  * phases/imitate.ts. The result is also the frozen reference of step 3.
  */
 
-import type { PhaseContext } from '../../phases/context.js'
-import { imitate } from '../../phases/imitate.js'
+import { imitate } from '../../phases/imitation/imitate.js'
+import type { PhaseContext } from '../../phases/run/context.js'
 
 export function supervisedFineTuning(context: PhaseContext): Promise<void> {
   return imitate(context)

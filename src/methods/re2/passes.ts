@@ -6,12 +6,12 @@
  */
 
 import type { Instance } from '../../data/types.js'
-import type { Collector } from '../../phases/collect.js'
-import type { PhaseContext } from '../../phases/context.js'
-import { askResponses } from '../../phases/responses.js'
-import { baseStage } from '../../phases/stage-models.js'
-import { derivedSeed, streamId } from '../../phases/streams.js'
-import { judged, keepBest, type TraceChoice } from '../../phases/trace-selection.js'
+import type { Collector } from '../../phases/collection/collect.js'
+import { judged, keepBest, type TraceChoice } from '../../phases/collection/trace-selection.js'
+import { askResponses } from '../../phases/prediction/responses.js'
+import type { PhaseContext } from '../../phases/run/context.js'
+import { baseStage } from '../../phases/run/stage-models.js'
+import { derivedSeed, streamId } from '../../phases/run/streams.js'
 import type { Teacher } from '../../teacher/teacher.js'
 import type { Trace } from '../method.js'
 

@@ -5,10 +5,10 @@
  * where a small model keeps too little, and its share is stored.
  */
 
-import { collect } from '../../phases/collect.js'
-import type { PhaseContext } from '../../phases/context.js'
-import type { CollectSummary } from '../../phases/run-record.js'
-import type { TraceChoice } from '../../phases/trace-selection.js'
+import { collect } from '../../phases/collection/collect.js'
+import type { TraceChoice } from '../../phases/collection/trace-selection.js'
+import type { PhaseContext } from '../../phases/run/context.js'
+import type { CollectSummary } from '../../phases/run/run-record.js'
 import { partsText } from '../../prompts/prompt.js'
 import { BuiltinTeacher } from '../../teacher/builtin.js'
 import type { Trace } from '../method.js'

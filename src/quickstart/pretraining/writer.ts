@@ -2,7 +2,7 @@
 
 import type { Random } from '../../data/random.js'
 import type { Dataset } from '../../data/types.js'
-import type { Encoding } from '../../phases/encoding.js'
+import type { Encoding } from '../../phases/run/encoding.js'
 import type { PromptPart } from '../../prompts/prompt.js'
 import { joined } from '../../prompts/tokenizer.js'
 import { type Kind, kinds, pick, type Shelves } from './draws.js'

@@ -5,7 +5,7 @@ import { loadConfig } from '../../../src/config/load.js'
 import type { ResultRow } from '../../../src/eval/result-row.js'
 import { type Ablation, ablationRow, chosenAblations } from '../../../src/methods/ablation.js'
 import { ablationsOf, presetFile } from '../../../src/methods/registry.js'
-import type { RunSummary } from '../../../src/phases/run-record.js'
+import type { RunSummary } from '../../../src/phases/run/run-record.js'
 
 const configOf = (preset: string, set: readonly string[] = []) =>
   loadConfig({ preset: presetFile(preset), file: null, set, options: {} })

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Config, configSchema } from '../../../src/config/schema.js'
 import { loadDataset } from '../../../src/data/load.js'
 import type { Dataset } from '../../../src/data/types.js'
-import { baselineTable } from '../../../src/phases/baseline-table.js'
-import { type ProgressSink, silentProgress } from '../../../src/phases/progress.js'
-import { prepareSasrec, sasrecScores } from '../../../src/phases/sasrec-baseline.js'
+import { baselineTable } from '../../../src/phases/evaluation/baseline-table.js'
+import { prepareSasrec, sasrecScores } from '../../../src/phases/evaluation/sasrec-baseline.js'
+import { type ProgressSink, silentProgress } from '../../../src/phases/run/progress.js'
 import { writeSyntheticData } from '../../fixtures/synthetic-data.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'reasonrec-baseline-'))

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { CheckpointStore } from '../../../src/phases/checkpoint.js'
+import { CheckpointStore } from '../../../src/phases/run/checkpoint.js'
 
 let folder = ''
 let warnings: string[] = []

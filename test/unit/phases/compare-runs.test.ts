@@ -7,8 +7,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { configSchema } from '../../../src/config/schema.js'
 import type { Dataset, Instance } from '../../../src/data/types.js'
 import { basicMetrics } from '../../../src/eval/result-row.js'
-import { compareRuns, type EvaluatedRun } from '../../../src/phases/compare-runs.js'
-import type { PredictionLine } from '../../../src/phases/prediction-lines.js'
+import { compareRuns, type EvaluatedRun } from '../../../src/phases/evaluation/compare-runs.js'
+import type { PredictionLine } from '../../../src/phases/evaluation/prediction-lines.js'
 import { untrusted } from '../../../src/prompts/untrusted-text.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'compare-'))

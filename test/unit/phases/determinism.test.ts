@@ -3,10 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Instance } from '../../../src/data/types.js'
-import { BatchPlan, type Example } from '../../../src/phases/examples.js'
-import { EpochOrders, promptsOfStep } from '../../../src/phases/instances.js'
-import { constantRate, cosineRate } from '../../../src/phases/learning-rate.js'
-import { hashOrder, hashUnit, streamId } from '../../../src/phases/streams.js'
+import { BatchPlan, type Example } from '../../../src/phases/imitation/examples.js'
+import { EpochOrders, promptsOfStep } from '../../../src/phases/run/instances.js'
+import { hashOrder, hashUnit, streamId } from '../../../src/phases/run/streams.js'
+import { constantRate, cosineRate } from '../../../src/phases/training/learning-rate.js'
 
 const instance = (name: number): Instance => ({
   id: `train/${name}`,

@@ -12,18 +12,18 @@ import { metricsOfRank } from '../../../src/eval/metrics.js'
 import { catalogueMetrics } from '../../../src/eval/result-row.js'
 import { methodOf, presetFile } from '../../../src/methods/registry.js'
 import { openDataset, openModel } from '../../../src/methods/session.js'
-import type { ModelContext, StageModel } from '../../../src/phases/context.js'
-import { Encoding } from '../../../src/phases/encoding.js'
-import { outcomesOf, type PredictionLine } from '../../../src/phases/prediction-lines.js'
+import { outcomesOf, type PredictionLine } from '../../../src/phases/evaluation/prediction-lines.js'
 import {
   answerBehind,
   inferenceModes,
   type ModelMode,
   type Prediction,
   predict,
-} from '../../../src/phases/predictions.js'
-import { answerIn } from '../../../src/phases/predictions-free.js'
-import { scoreChoices } from '../../../src/phases/responses.js'
+} from '../../../src/phases/prediction/predictions.js'
+import { answerIn } from '../../../src/phases/prediction/predictions-free.js'
+import { scoreChoices } from '../../../src/phases/prediction/responses.js'
+import type { ModelContext, StageModel } from '../../../src/phases/run/context.js'
+import { Encoding } from '../../../src/phases/run/encoding.js'
 import { untrustedPassage } from '../../../src/prompts/untrusted-text.js'
 
 const contexts = new Map<string, ModelContext>()

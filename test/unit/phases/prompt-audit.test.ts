@@ -1,6 +1,6 @@
 /** Titles that a prompt shows outside the list of candidates. */
 import { describe, expect, it } from 'vitest'
-import { timesShown } from '../../../src/phases/prompt-audit.js'
+import { timesShown } from '../../../src/phases/evaluation/prompt-audit.js'
 import { untrusted } from '../../../src/prompts/untrusted-text.js'
 
 const prompt = (...parts: (string | ReturnType<typeof untrusted>)[]) => ({

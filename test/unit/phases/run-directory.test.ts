@@ -4,9 +4,9 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.js'
-import { JsonLines, readJsonLines, writeDurably } from '../../../src/phases/files.js'
-import { lockDirectory } from '../../../src/phases/lock.js'
-import { RunDirectory } from '../../../src/phases/run-directory.js'
+import { JsonLines, readJsonLines, writeDurably } from '../../../src/phases/run/files.js'
+import { lockDirectory } from '../../../src/phases/run/lock.js'
+import { RunDirectory } from '../../../src/phases/run/run-directory.js'
 
 let folder = ''
 const loaded = loadConfig({ preset: null, file: null, set: [], options: {} })

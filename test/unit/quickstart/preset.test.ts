@@ -5,12 +5,12 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.js'
 import { methodSteps, presetFile } from '../../../src/methods/registry.js'
 import { createRun } from '../../../src/methods/session.js'
-import type { PhaseContext, StageModel } from '../../../src/phases/context.js'
-import { testInstances } from '../../../src/phases/instances.js'
+import { readPredictions } from '../../../src/phases/evaluation/prediction-lines.js'
 import { allPhases, runStages } from '../../../src/phases/pipeline.js'
-import { readPredictions } from '../../../src/phases/prediction-lines.js'
-import { scoreBehind } from '../../../src/phases/predictions.js'
-import { imitatedStage, internalizedStage } from '../../../src/phases/stage-models.js'
+import { scoreBehind } from '../../../src/phases/prediction/predictions.js'
+import type { PhaseContext, StageModel } from '../../../src/phases/run/context.js'
+import { testInstances } from '../../../src/phases/run/instances.js'
+import { imitatedStage, internalizedStage } from '../../../src/phases/run/stage-models.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

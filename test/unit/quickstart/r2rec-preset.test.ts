@@ -10,11 +10,11 @@ import { askedOf } from '../../../src/methods/r2rec/index.js'
 import { evidenceOf } from '../../../src/methods/r2rec/question.js'
 import { methodSteps, presetFile } from '../../../src/methods/registry.js'
 import { createRun, openRun } from '../../../src/methods/session.js'
-import { imitationPlan } from '../../../src/phases/examples.js'
-import { readJsonLines } from '../../../src/phases/files.js'
+import { keptTraces } from '../../../src/phases/collection/traces.js'
+import { imitationPlan } from '../../../src/phases/imitation/examples.js'
 import { allPhases, runStages } from '../../../src/phases/pipeline.js'
-import type { InternalizeMetrics, MetricsLine } from '../../../src/phases/run-record.js'
-import { keptTraces } from '../../../src/phases/traces.js'
+import { readJsonLines } from '../../../src/phases/run/files.js'
+import type { InternalizeMetrics, MetricsLine } from '../../../src/phases/run/run-record.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'r2rec-quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RunSummary } from '../../../src/phases/run-record.js'
+import type { RunSummary } from '../../../src/phases/run/run-record.js'
 import { maxPoints, thin } from '../../../src/report/figure-curves.js'
 import { figuresOf } from '../../../src/report/figures.js'
 import { contentPolicy } from '../../../src/report/html.js'

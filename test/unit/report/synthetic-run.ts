@@ -13,7 +13,7 @@ import type {
   RunSummary,
   SampleLine,
   ValidationMetrics,
-} from '../../../src/phases/run-record.js'
+} from '../../../src/phases/run/run-record.js'
 
 export const hostileTitles = [
   '<script>alert(1)</script>',

@@ -12,7 +12,7 @@ import {
   type SasrecState,
   trainSasrec,
 } from '../../../../src/eval/baselines/sasrec/training.js'
-import { CheckpointStore } from '../../../../src/phases/checkpoint.js'
+import { CheckpointStore } from '../../../../src/phases/run/checkpoint.js'
 import { untrusted } from '../../../../src/prompts/untrusted-text.js'
 
 const items = 12

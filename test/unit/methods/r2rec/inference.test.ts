@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { evidenceOf } from '../../../../src/methods/r2rec/question.js'
-import { expectedGrade } from '../../../../src/phases/predictions.js'
+import { expectedGrade } from '../../../../src/phases/prediction/predictions.js'
 import { chainLines, walkOf } from '../../../../src/report/chain-text.js'
 import { asking, handMade, instance, loop, methodOf } from './hand-made.js'
 

@@ -1,0 +1,160 @@
+/**
+ * What an evaluation asks: the main mode of every model first, answers without reasoning after them, then the checks that
+ * the configuration names. With eval.candidates: full no test names candidates, so prompts show none.
+ */
+
+import type { Config } from '../../config/schema.js'
+import type { Instance } from '../../data/types.js'
+import { ReasonrecError } from '../../engine/errors.js'
+import { catalogueMetrics, type RankingMetric, type RowId } from '../../eval/result-row.js'
+import type { Control, ControlId, Method } from '../../methods/method.js'
+import { type ModelMode, requireMode } from '../prediction/predictions.js'
+import type { PhaseContext, StageModel } from '../run/context.js'
+import type { ValidationMetrics } from '../run/run-record.js'
+import { baseStage, imitatedStage, internalizedStage } from '../run/stage-models.js'
+import { type AnswersOnly, answersOnly } from './answers-only.js'
+import type { ProbeName } from './probes.js'
+
+export interface Task {
+  readonly row: RowId
+  readonly mode: ModelMode
+  readonly after: ValidationMetrics['after']
+  /** Training steps behind the model. */
+  readonly step: number
+  readonly stage: StageModel
+  /** The tests as this row is shown them; the targets and candidates are everybody's. */
+  readonly shown: readonly Instance[]
+  /** Not the models' own row but a check on it: no samples, no point in the curves. */
+  readonly control?: true
+  /** Asks nothing of its own: measures the answers that the row gave before. */
+  readonly probe?: ProbeName
+  /** The row whose reasonings are read here, each by another test than it was written for. */
+  readonly reasoningsOf?: RowId
+}
+
+/** Are titles of the whole catalogue answers, instead of each test's list? */
+export function ranksCatalogue({ eval: settings }: Config): boolean {
+  return settings.candidates === 'full'
+}
+
+/** What rows carry: the cuts of the method's paper on lists, deeper ones on a catalogue. */
+export function metricsOf(config: Config, method: Pick<Method, 'metrics'>): readonly RankingMetric[] {
+  return ranksCatalogue(config) ? catalogueMetrics : method.metrics
+}
+
+/** What a counting row ranks for a test: its list, or every item that a model may name. */
+export function rankedInstance(
+  { config, dataset }: Pick<PhaseContext, 'config' | 'dataset'>,
+  instance: Instance,
+): Instance {
+  if (!ranksCatalogue(config)) return instance
+  const history = new Set(config.eval.mask_history ? instance.history : [])
+  const candidates = dataset.items.map((_, item) => item).filter((item) => !history.has(item))
+  return { ...instance, candidates }
+}
+
+/** How a model answers without reasoning. */
+export function directMode(config: Config): ModelMode {
+  return ranksCatalogue(config) ? 'direct_beam' : 'score'
+}
+
+export async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]): Promise<Task[]> {
+  const { config, dataset, method } = context
+  const { eval: settings, rl } = config
+  requireModes(config)
+  const listed = ranksCatalogue(config) ? tests.map((test) => ({ ...test, candidates: [] })) : tests
+  const shown = listed.map((instance) => method.question(dataset, instance))
+  const imitated = await imitatedStage(context)
+  const internalized = await internalizedStage(context, imitated)
+  const models = [
+    { row: 'base', after: 'base', step: 0, stage: baseStage(context) },
+    { row: 'imitated', after: 'imitate', step: 0, stage: imitated },
+    ...(internalized
+      ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const]
+      : []),
+  ] as const
+  const direct = directMode(config)
+  const modes: ModelMode[] =
+    settings.direct && settings.mode !== direct ? [settings.mode, direct] : [settings.mode]
+  const tasks: Task[] = modes.flatMap((mode) => models.map((model) => ({ ...model, mode, shown })))
+  const [base, last] = [models[0], models.at(-1) ?? models[0]]
+  if (settings.free && settings.mode !== 'free') tasks.push({ ...base, mode: 'free', shown })
+  if (settings.pointwise) tasks.push({ ...last, mode: pointwiseOf(method), shown, control: true })
+  for (const row of controlIds.filter((id) => settings.controls.includes(id))) {
+    const exchanged = controlOf(method, row)(dataset, listed, config.seed)
+    tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
+  }
+  if (settings.controls.includes('exchanged_reasoning') && readable.has(settings.mode)) {
+    const own = { row: 'exchanged_reasoning', reasoningsOf: last.row, control: true } as const
+    tasks.push({ ...last, ...own, mode: settings.mode, shown })
+  }
+  if (settings.controls.includes('answers_only'))
+    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown, direct))
+  for (const model of models.filter(({ row }) => row !== 'base'))
+    for (const probe of settings.probes)
+      tasks.push({ ...model, mode: settings.mode, shown, probe, control: true })
+  return tasks
+}
+
+/** Trained without reasoning, so asked without it. */
+function answersOnlyTasks(
+  { sft, rl }: AnswersOnly,
+  steps: number,
+  shown: readonly Instance[],
+  mode: ModelMode,
+): Task[] {
+  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode, shown }
+  return rl
+    ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
+    : [first]
+}
+
+function pointwiseOf(method: Method): ModelMode {
+  if (method.eachCandidate) return 'pointwise'
+  throw new ReasonrecError(
+    'RR_CONFIG_VALUE',
+    `eval.pointwise: ${method.name} does not rate candidates one by one`,
+    {
+      expected: 'method r2rec',
+      remedy: 'leave it out',
+    },
+  )
+}
+
+const controlIds = ['shuffled_history', 'shuffled_ratings'] as const satisfies readonly ControlId[]
+
+function controlOf(method: Method, id: ControlId): Control {
+  const control = method.controls[id]
+  if (control) return control
+  throw new ReasonrecError('RR_CONFIG_VALUE', `eval.controls: ${method.name} has no control ${id}`, {
+    expected: Object.keys(method.controls).join(', '),
+    remedy: 'leave it out',
+  })
+}
+
+/** Modes whose answer can be given behind a reasoning that was written before. */
+const readable: ReadonlySet<ModelMode> = new Set(['think_score', 'think_beam'])
+
+/** Before any model answers: an evaluation that ends in a refusal has cost hours. */
+function requireModes(config: Config): void {
+  const { eval: settings } = config
+  const over = ranksCatalogue(config) ? 'catalogue' : 'lists'
+  requireMode(settings.mode, over)
+  if (settings.pointwise) requireMode('pointwise', over)
+  if (settings.probes.length > 0 && settings.mode !== 'think_score')
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'eval.probes reads the reasonings of think_score', {
+      expected: 'eval.mode think_score',
+      got: settings.mode,
+      remedy: 'leave eval.probes out',
+    })
+  if (settings.beam < 50 && over === 'catalogue' && settings.mode !== 'free')
+    throw new ReasonrecError(
+      'RR_CONFIG_VALUE',
+      'eval.beam is narrower than the deepest cut that is reported',
+      {
+        expected: 'at least 50 (HR@50)',
+        got: String(settings.beam),
+        remedy: 'widen eval.beam',
+      },
+    )
+}
