@@ -19,9 +19,10 @@ export type RowId =
   | 'shuffled_history'
   | 'shuffled_ratings'
   | 'exchanged_reasoning'
+  | 'filler_reasoning'
   | 'oracle'
 
-/** none: rows without a language model. The others: phases/predictions.ts. */
+/** none: rows without a language model. The others: phases/prediction/predictions.ts. */
 export type InferenceMode =
   | 'none'
   | 'score'

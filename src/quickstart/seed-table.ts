@@ -208,6 +208,7 @@ function differences(): string {
     [find('shuffled_history think_score'), find('popularity')],
     [find('shuffled_history think_score'), find('random')],
     [internalized, find('exchanged_reasoning think_score')],
+    [internalized, find('filler_reasoning think_score')],
     [internalized, find('shuffled_ratings think_score')],
     ...arms.flatMap(({ name }) => [
       [find(`internalized ${name}`), imitated] as const,

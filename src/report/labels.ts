@@ -21,6 +21,7 @@ export const rowLabels: Readonly<Record<RowId, string>> = {
   shuffled_history: 'Shuffled history',
   shuffled_ratings: 'Shuffled ratings',
   exchanged_reasoning: 'Exchanged reasoning',
+  filler_reasoning: 'Filler for reasoning',
   oracle: 'Oracle',
 }
 

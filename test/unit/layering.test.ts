@@ -126,8 +126,12 @@ describe('layering', () => {
 
   it('sees an edge that goes up', () => {
     expect(upward([{ from: 'data/split.ts', to: 'phases/collection/collect.ts' }], srcRanks)).toHaveLength(1)
-    expect(upward([{ from: 'phases/collection/collect.ts', to: 'methods/re2/index.ts' }], srcRanks)).toHaveLength(1)
-    expect(upward([{ from: 'phases/collection/collect.ts', to: 'methods/method.ts' }], srcRanks)).toHaveLength(0)
+    expect(
+      upward([{ from: 'phases/collection/collect.ts', to: 'methods/re2/index.ts' }], srcRanks),
+    ).toHaveLength(1)
+    expect(
+      upward([{ from: 'phases/collection/collect.ts', to: 'methods/method.ts' }], srcRanks),
+    ).toHaveLength(0)
     expect(upward([{ from: 'ops/rope.h', to: 'model/weights.h' }], nativeRanks)).toHaveLength(1)
     expect(upward([{ from: 'train/trainer.h', to: 'somewhere/else.h' }], nativeRanks)).toHaveLength(1)
   })

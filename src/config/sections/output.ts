@@ -81,9 +81,17 @@ export const evaluation = z
     ),
     controls: key(
       z
-        .array(z.enum(['shuffled_history', 'shuffled_ratings', 'exchanged_reasoning', 'answers_only']))
+        .array(
+          z.enum([
+            'shuffled_history',
+            'shuffled_ratings',
+            'exchanged_reasoning',
+            'filler_reasoning',
+            'answers_only',
+          ]),
+        )
         .default([]),
-      'shuffled_history: the last model reads other users’ histories. shuffled_ratings (r2rec): it reads chains whose ratings were exchanged among them. exchanged_reasoning: it reads its own prompt with the reasoning it wrote for another user. answers_only: trains the same adapter without reasoning, at the cost of two more trainings.',
+      'shuffled_history: the last model reads other users’ histories. shuffled_ratings (r2rec): it reads chains whose ratings were exchanged among them. exchanged_reasoning: it reads its own prompt with the reasoning it wrote for another user. filler_reasoning: it reads as many tokens of full stops in its reasoning’s place. answers_only: trains the same adapter without reasoning, at the cost of two more trainings.',
     ),
     probes: key(
       z.array(z.enum(['frozen_scorer', 'truncation', 'sufficiency', 'perturbation'])).default([]),

@@ -13,8 +13,8 @@ import { testInstances } from '../run/instances.js'
 import { isInterruption } from '../run/interrupt.js'
 import type { SampleLine } from '../run/run-record.js'
 import { baseStage } from '../run/stage-models.js'
-import { nextInRing } from '../run/streams.js'
 import { evaluationTasks, metricsOf, rankedInstance, type Task } from './evaluation-tasks.js'
+import { givenReasonings } from './given-reasonings.js'
 import { outcomesOf, type PredictionLine, type ProbeLine, readPredictions } from './prediction-lines.js'
 import { type ProbeName, probes } from './probes.js'
 import { prepareSasrec } from './sasrec-baseline.js'
@@ -65,7 +65,12 @@ async function evaluateChunk(
   const predictions =
     task.reasoningsOf === undefined
       ? await predict(context, task.stage, task.mode, instances)
-      : await answerBehind(context, task.stage, instances, exchangedReasonings(context, task, instances))
+      : await answerBehind(
+          context,
+          task.stage,
+          instances,
+          givenReasonings(context, task, task.reasoningsOf, instances),
+        )
   predictions.forEach((prediction, index) => {
     context.run.append('predictions', {
       row: task.row,
@@ -106,21 +111,6 @@ async function probeChunk(
     context.run.append('predictions', line)
   })
   return 0
-}
-
-/** What the row wrote for the next test in a ring by hash. */
-function exchangedReasonings(
-  context: PhaseContext,
-  { shown, reasoningsOf, mode }: Task,
-  instances: readonly Instance[],
-): string[] {
-  const next = nextInRing(shown, context.config.seed, 'exchanged reasonings')
-  const written = new Map(
-    readPredictions(context.run)
-      .filter((line) => line.row === reasoningsOf && line.mode === mode)
-      .map(({ instance, reasoning }) => [instance, reasoning]),
-  )
-  return instances.map(({ id }) => written.get(next.get(id)?.id ?? '') ?? '')
 }
 
 function sample(context: PhaseContext, task: Task, instance: Instance, prediction: Prediction): void {

@@ -13,6 +13,7 @@ import type { PhaseContext, StageModel } from '../run/context.js'
 import type { ValidationMetrics } from '../run/run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from '../run/stage-models.js'
 import { type AnswersOnly, answersOnly } from './answers-only.js'
+import { givenControls } from './given-reasonings.js'
 import type { ProbeName } from './probes.js'
 
 export interface Task {
@@ -28,7 +29,7 @@ export interface Task {
   readonly control?: true
   /** Asks nothing of its own: measures the answers that the row gave before. */
   readonly probe?: ProbeName
-  /** The row whose reasonings are read here, each by another test than it was written for. */
+  /** The row whose reasonings are exchanged, or measured for their length: given-reasonings.ts. */
   readonly reasoningsOf?: RowId
 }
 
@@ -84,10 +85,10 @@ export async function evaluationTasks(context: PhaseContext, tests: readonly Ins
     const exchanged = controlOf(method, row)(dataset, listed, config.seed)
     tasks.push({ ...last, row, mode: settings.mode, shown: exchanged, control: true })
   }
-  if (settings.controls.includes('exchanged_reasoning') && readable.has(settings.mode)) {
-    const own = { row: 'exchanged_reasoning', reasoningsOf: last.row, control: true } as const
-    tasks.push({ ...last, ...own, mode: settings.mode, shown })
-  }
+  for (const row of givenControls.filter(
+    (id) => settings.controls.includes(id) && readable.has(settings.mode),
+  ))
+    tasks.push({ ...last, row, reasoningsOf: last.row, mode: settings.mode, shown, control: true })
   if (settings.controls.includes('answers_only'))
     tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown, direct))
   for (const model of models.filter(({ row }) => row !== 'base'))

@@ -110,6 +110,7 @@ function differences(
     ['internalized', 'shuffled_history'],
     ['internalized', 'shuffled_ratings'],
     ['internalized', 'exchanged_reasoning'],
+    ['internalized', 'filler_reasoning'],
   ] as const
   return pairs.flatMap(([first, second]) => {
     const [a, b] = [rowOf(first), rowOf(second)]

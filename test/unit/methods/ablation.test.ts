@@ -31,7 +31,7 @@ describe.each(['re2', 're2-quickstart', 'r2rec', 'r2rec-quickstart', 'r2rec-smal
         const { config } = configOf(preset, grid.find((row) => row.id === run)?.set)
         const controls: readonly string[] = config.eval.controls
         if (reads.startsWith('answers_only')) expect(controls, id).toContain('answers_only')
-        if (reads.startsWith('shuffled')) expect(controls, id).toContain(reads)
+        if (/^(shuffled|exchanged|filler)/.test(reads)) expect(controls, id).toContain(reads)
         if (mode === 'pointwise') expect(config.eval.pointwise).toBe(true)
         if (reads === 'internalized') expect(config.rl.steps).toBeGreaterThan(0)
       }

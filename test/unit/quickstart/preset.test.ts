@@ -11,6 +11,7 @@ import { scoreBehind } from '../../../src/phases/prediction/predictions.js'
 import type { PhaseContext, StageModel } from '../../../src/phases/run/context.js'
 import { testInstances } from '../../../src/phases/run/instances.js'
 import { imitatedStage, internalizedStage } from '../../../src/phases/run/stage-models.js'
+import { untrustedPassage } from '../../../src/prompts/untrusted-text.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'quickstart-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -26,7 +27,7 @@ const few = [
   'rl.group=4',
   'eval.instances=12',
   'eval.free=true',
-  'eval.controls=[shuffled_history, exchanged_reasoning, answers_only]',
+  'eval.controls=[shuffled_history, exchanged_reasoning, filler_reasoning, answers_only]',
   'eval.probes=[frozen_scorer, truncation, sufficiency, perturbation]',
   'eval.popularity_cuts=[1, 5]',
   'report.html=false',
@@ -71,6 +72,7 @@ describe('the quickstart preset, a few steps of it', () => {
         'answers_only_rl score',
         'shuffled_history think_score',
         'exchanged_reasoning think_score',
+        'filler_reasoning think_score',
       ]),
     )
     const { internalized = {}, base = {} } = summary?.quality ?? {}
@@ -113,6 +115,16 @@ describe('the quickstart preset, a few steps of it', () => {
       const read = tests.map(({ id }) => exchanged.get(id)?.reasoning)
       expect([...read].sort()).toEqual([...reasonings].sort())
       expect(exchanged.size).toBe(12)
+      // The filler is full stops, no shorter than the reasoning and longer by less than one more of them.
+      const filler = linesOf('filler_reasoning')
+      const tokens = (text = ''): number =>
+        context.encoding.tokenizer.encodeParts([untrustedPassage(text)]).length
+      for (const { id } of tests) {
+        const stops = filler.get(id)?.reasoning ?? ''
+        expect(stops).toMatch(/^\.( \.)*$/)
+        expect(tokens(stops)).toBeGreaterThanOrEqual(tokens(own.get(id)?.reasoning))
+        expect(tokens(stops.slice(0, -2))).toBeLessThan(tokens(own.get(id)?.reasoning))
+      }
       expect(tests.map(({ id }) => exchanged.get(id)?.scores)).not.toEqual(
         tests.map(({ id }) => own.get(id)?.scores),
       )
