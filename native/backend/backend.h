@@ -105,7 +105,7 @@ struct AllowedTokens {
 };
 
 struct Kernels {
-  const char* name;  // "scalar", "avx512"
+  const char* name;  // "scalar", "avx2", "avx512"
   int panel;         // columns per panel
 
   // ---- products ---------------------------------------------------------------------------------

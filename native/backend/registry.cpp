@@ -11,7 +11,8 @@ namespace reasonrec {
 const std::vector<const Kernels*>& cpu_kernels() {
   static const std::vector<const Kernels*> all = [] {
     std::vector<const Kernels*> found{scalar_kernels()};
-    if (const Kernels* avx512 = avx512_kernels()) found.push_back(avx512);
+    for (const Kernels* kernels : {avx2_kernels(), avx512_kernels()})
+      if (kernels) found.push_back(kernels);
     return found;
   }();
   return all;

@@ -56,7 +56,7 @@ export function nativeSources() {
 /** SHA-256 over everything a build depends on, and the platform. */
 function sourcesHash() {
   const headers = readdirSync(path.join(root, 'native'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.h'))
+    .filter((name) => name.endsWith('.h') || name.endsWith('.inl'))
     .map((name) => `native/${name.split(path.sep).join('/')}`)
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
   for (const file of ['CMakeLists.txt', 'binding.gyp', ...nativeSources(), ...headers.sort()]) {

@@ -6,6 +6,7 @@
 namespace reasonrec {
 
 const Kernels* scalar_kernels();
+const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
 
 }  // namespace reasonrec
