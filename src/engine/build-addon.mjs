@@ -9,6 +9,7 @@
  *
  *   --force         build again although nothing changed     --with cmake|gyp   only this way
  *   --tests [ARGS]  build and run the native tests           --install          a failure is a warning
+ *   --emu [ARGS]    the same for the CUDA kernels' tests under the CPU emulator
  *   --sources       print the C++ files (binding.gyp)
  */
 
@@ -241,11 +242,11 @@ function buildAddon({ force, way }) {
   })
 }
 
-/** Builds and runs the native tests; the exit status is theirs. */
-function nativeTests(args) {
+/** Builds and runs a program of native tests; the exit status is theirs. */
+function nativeTests(target, args) {
   const built = exclusively(() => {
     rmSync(logFile, { force: true })
-    return cmake('reasonrec_native_tests')
+    return cmake(target)
   })
   if (!built && !hasCmake()) {
     say('native tests skipped: cmake 3.20 or later is not installed')
@@ -256,7 +257,7 @@ function nativeTests(args) {
     say('RR_ADDON_UNAVAILABLE: the native tests could not be built')
     return 1
   }
-  const program = path.join(build, 'cmake', 'reasonrec_native_tests')
+  const program = path.join(build, 'cmake', target)
   return spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status ?? 1
 }
 
@@ -270,7 +271,8 @@ function main(args) {
     process.stdout.write(`${nativeSources().join('\n')}\n`)
     return 0
   }
-  if (args[0] === '--tests') return nativeTests(args.slice(1))
+  if (args[0] === '--tests') return nativeTests('reasonrec_native_tests', args.slice(1))
+  if (args[0] === '--emu') return nativeTests('reasonrec_emu_tests', args.slice(1))
   const failure = buildAddon({
     force: args.includes('--force'),
     way: args.includes('--with') ? args[args.indexOf('--with') + 1] : undefined,
