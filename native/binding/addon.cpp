@@ -6,6 +6,7 @@
 #include "binding/graph.h"
 #include "binding/model.h"
 #include "binding/sasrec.h"
+#include "binding/session.h"
 #include "binding/trainer.h"
 
 namespace reasonrec::binding {
@@ -43,6 +44,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   addon->trainer = Napi::Persistent(TrainerWrap::define(env));
   addon->graph = Napi::Persistent(GraphWrap::define(env));
   addon->sasrec = Napi::Persistent(SasrecWrap::define(env));
+  addon->session = Napi::Persistent(SessionWrap::define(env));
 
   const auto add = [&](const char* name, Napi::Value (*call)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, call, name));
@@ -57,6 +59,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("concatenateAdapters", concatenate_adapters);
   add("createTrie", create_trie);
   add("generate", generate_samples);
+  add("openSession", open_session);
   add("sequenceLogprobs", score_sequences);
   add("samplingDistribution", sampling_distribution);
   add("createTrainer", create_trainer);

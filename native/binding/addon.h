@@ -10,7 +10,7 @@ namespace reasonrec::binding {
 struct AddonData {
   explicit AddonData(Napi::Env env) : worker(env) {}
   Worker worker;
-  Napi::FunctionReference model, adapter, trie, trainer, graph, sasrec;
+  Napi::FunctionReference model, adapter, trie, trainer, graph, sasrec, session;
 };
 
 inline AddonData& data(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }
@@ -23,6 +23,7 @@ inline constexpr napi_type_tag kTrieTag{0x9d1f6f1c2b7a4e03, 0xa1c4be52d6f83703};
 inline constexpr napi_type_tag kTrainerTag{0x9d1f6f1c2b7a4e04, 0xa1c4be52d6f83704};
 inline constexpr napi_type_tag kGraphTag{0x9d1f6f1c2b7a4e05, 0xa1c4be52d6f83705};
 inline constexpr napi_type_tag kSasrecTag{0x9d1f6f1c2b7a4e06, 0xa1c4be52d6f83706};
+inline constexpr napi_type_tag kSessionTag{0x9d1f6f1c2b7a4e07, 0xa1c4be52d6f83707};
 
 // A JS object of class `constructor` round a handle.
 template <class Handle>

@@ -395,6 +395,9 @@ Napi::Value to_js(Napi::Env env, const SampleResult& sample) {
   out.Set("candidateProb", to_js(env, sample.candidate_prob));
   out.Set("beam", to_js(env, sample.beam));
   out.Set("beamScores", to_js(env, sample.beam_scores));
+  out.Set("plainLogprobs", to_js(env, sample.plain_logprobs));
+  out.Set("topIds", to_js(env, sample.top_ids));
+  out.Set("topLogprobs", to_js(env, sample.top_logprobs));
   return out;
 }
 

@@ -2,8 +2,6 @@
 // compute.
 #include "binding/decoder.h"
 
-#include <optional>
-
 #include "binding/addon.h"
 #include "binding/convert.h"
 #include "binding/model.h"
@@ -24,6 +22,8 @@ BeamRequest beam_request(const Napi::Value& value) {
   return out;
 }
 
+}  // namespace
+
 GroupRequest group_request(const Napi::Value& value) {
   const Napi::Object in = object(value, "group");
   GroupRequest out;
@@ -37,6 +37,7 @@ GroupRequest group_request(const Napi::Value& value) {
   out.trie = trie_handle(field(in, "trie"));
   out.candidates = sequences(field(in, "candidates"), "candidates");
   if (in.Has("beam")) out.beam = beam_request(field(in, "beam"));
+  if (in.Has("top")) out.top = int(integer(in, "top"));
   return out;
 }
 
@@ -57,8 +58,6 @@ std::optional<VocabularyBytes> vocabulary_bytes(const Napi::Value& value) {
   }
   return out;
 }
-
-}  // namespace
 
 Napi::Value generate_samples(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {

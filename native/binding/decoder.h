@@ -2,7 +2,14 @@
 #pragma once
 #include <napi.h>
 
+#include <optional>
+
+#include "decode/engine.h"
+
 namespace reasonrec::binding {
+
+GroupRequest group_request(const Napi::Value&);
+std::optional<VocabularyBytes> vocabulary_bytes(const Napi::Value&);  // null: none
 
 Napi::Value generate_samples(const Napi::CallbackInfo&);
 Napi::Value score_sequences(const Napi::CallbackInfo&);

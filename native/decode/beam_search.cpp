@@ -54,10 +54,8 @@ bool BeamSearch::open(const Search& search, int32_t node) {
 }
 
 std::vector<LiveRow> BeamSearch::run(const Job& job) {
-  std::sort(queue_.begin(), queue_.end(), [](const Search& a, const Search& b) {
-    return a.row.group_index != b.row.group_index ? a.row.group_index < b.row.group_index
-                                                  : a.row.sample_index < b.row.sample_index;
-  });
+  std::sort(queue_.begin(), queue_.end(),
+            [](const Search& a, const Search& b) { return a.row.before(b.row); });
   for (size_t begin = 0; begin < queue_.size();) {
     std::vector<Search*> together;
     int64_t width = 0, rows = 0;

@@ -35,10 +35,8 @@ bool CandidateScoring::full() const {
 }
 
 std::vector<LiveRow> CandidateScoring::run(const Job& job) {
-  std::sort(queue_.begin(), queue_.end(), [](const Pending& a, const Pending& b) {
-    return a.row.group_index != b.row.group_index ? a.row.group_index < b.row.group_index
-                                                  : a.row.sample_index < b.row.sample_index;
-  });
+  std::sort(queue_.begin(), queue_.end(),
+            [](const Pending& a, const Pending& b) { return a.row.before(b.row); });
   size_t begin = 0;
   while (begin < queue_.size()) {
     job.poll();

@@ -39,6 +39,7 @@ struct GroupRequest {
   std::shared_ptr<const Trie> trie;              // for kChoose
   std::vector<std::vector<int32_t>> candidates;  // scored after each finished sample; may be empty
   BeamRequest beam;                              // searched in the same place
+  int top = -1;  // >= 0: SampleResult::plain_logprobs, and so many likeliest tokens each
 };
 
 struct DecodeOptions {

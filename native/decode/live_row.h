@@ -1,10 +1,11 @@
 // What the engine keeps of a group and of a sample on its way, shared by the decoding steps
-// (engine.cpp) and the scoring of candidates (candidate_scoring.cpp).
+// (session.cpp) and the scoring of candidates (candidate_scoring.cpp).
 //
 // Shared prefix: the prompt is one segment, a sample's tokens are a child segment of it.
 // Own prefix: a sample's segment holds the prompt and its tokens; the prompt has none.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "decode/engine.h"
@@ -13,7 +14,15 @@
 namespace reasonrec {
 
 struct GroupState {
-  const GroupRequest* request = nullptr;
+  int64_t id = 0;     // the caller's
+  int32_t index = 0;  // in the order of joining
+  std::shared_ptr<const GroupRequest> request;
+  std::shared_ptr<const std::vector<ScriptStep>> script;
+  uint64_t seed = 0;
+  bool watched = false, dropped = false;
+  std::vector<SampleResult> results;
+  std::vector<size_t> told;        // watched: tokens of each sample told so far
+  int32_t next_sample = 0;         // the first that waits
   KvSegment prompt;                // shared prefix only
   bool computed = false;           // the prompt's keys are stored and last_hidden is known
   std::vector<float> last_hidden;  // (H) of the prompt's last row
@@ -21,15 +30,13 @@ struct GroupState {
 };
 
 struct LiveRow {
-  LiveRow(GroupState& group, int32_t group_index, int32_t sample_index, SampleResult& result,
-          ScriptCursor cursor)
+  LiveRow(GroupState& group, int32_t sample_index, ScriptCursor cursor)
       : group(&group),
-        group_index(group_index),
         sample_index(sample_index),
-        result(&result),
+        result(&group.results[size_t(sample_index)]),
         cursor(cursor) {}
   GroupState* group;
-  int32_t group_index, sample_index;
+  int32_t sample_index;
   SampleResult* result;
   ScriptCursor cursor;
   KvSegment kv;
@@ -37,6 +44,11 @@ struct LiveRow {
   int64_t scored = -1;            // tokens of the sample that candidates follow; -1: all
   const float* hidden = nullptr;  // (H) of the last token, after a forward
 
+  // By group and sample, so that siblings stand side by side.
+  bool before(const LiveRow& other) const {
+    return group->index != other.group->index ? group->index < other.group->index
+                                              : sample_index < other.sample_index;
+  }
   int64_t prompt_length() const { return int64_t(group->request->prompt.size()); }
   // Tokens after the prompt that count.
   int64_t length() const { return scored >= 0 ? scored : int64_t(result->tokens.size()); }

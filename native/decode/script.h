@@ -39,7 +39,12 @@ struct SampleResult {
                                  // renormalised over the allowed tokens); 0 for kGiven
   std::vector<float> entropies;  // nats, of the same distribution
   std::vector<int8_t> finishes;  // Finish of every script step
-  int32_t choice = -1;           // leaf of kChoose
+  // Where GroupRequest::top asks: at temperature 1 over the full vocabulary, for every token; what
+  // was not sampled freely has log-prob 0 and no likeliest.
+  std::vector<float> plain_logprobs;
+  std::vector<int32_t> top_ids;        // (tokens, top), best first, -1: none
+  std::vector<float> top_logprobs;     // (tokens, top)
+  int32_t choice = -1;                 // leaf of kChoose
   std::vector<float> candidate_joint;  // sum of token log-probs at temperature 1, full vocabulary
   std::vector<float> candidate_mean;   // per token
   std::vector<float> candidate_prob;   // mean over its tokens of p

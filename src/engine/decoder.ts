@@ -11,6 +11,7 @@ import type { Model } from './model.js'
 import type {
   NativeAdapters,
   NativeDecodeOptions,
+  NativeGroup,
   NativeSample,
   NativeSampling,
   NativeScriptStep,
@@ -58,6 +59,11 @@ export interface DecodeGroup {
   readonly candidates?: readonly TokenIds[] | undefined
   /** Searched in the same place: Sample.beam and beamScores. */
   readonly beam?: Beam | undefined
+  /**
+   * 0 or more: Sample.plainLogprobs, each token's log-prob at temperature 1 over the whole vocabulary, and so many
+   * likeliest tokens with theirs (topIds, topLogprobs).
+   */
+  readonly top?: number | undefined
 }
 
 /**
@@ -104,15 +110,7 @@ export async function generate(
   options: DecodeOptions,
   job?: JobOptions,
 ): Promise<Sample[][]> {
-  const nativeGroups = groups.map((group) => ({
-    prompt: toIds(group.prompt),
-    samples: group.samples.map(({ stream, given }) => ({ stream, given: toIds(given ?? []) })),
-    trie: group.trie ?? null,
-    candidates: (group.candidates ?? []).map(toIds),
-    beam: group.beam
-      ? { renormalise: false, ...group.beam, excluded: toIds(group.beam.excluded ?? []) }
-      : null,
-  }))
+  const nativeGroups = groups.map(toGroup)
   const nativeOptions: NativeDecodeOptions = {
     seed: options.seed,
     maxRows: options.maxRows,
@@ -161,11 +159,24 @@ export function toNative(adapters: Adapters): NativeAdapters {
   return { frozen: adapters.frozen?.native ?? null, trained: adapters.trained?.native ?? null }
 }
 
+export function toGroup(group: DecodeGroup): NativeGroup {
+  return {
+    prompt: toIds(group.prompt),
+    samples: group.samples.map(({ stream, given }) => ({ stream, given: toIds(given ?? []) })),
+    trie: group.trie ?? null,
+    candidates: (group.candidates ?? []).map(toIds),
+    beam: group.beam
+      ? { renormalise: false, ...group.beam, excluded: toIds(group.beam.excluded ?? []) }
+      : null,
+    top: group.top ?? -1,
+  }
+}
+
 function toSampling(sampling: Sampling): NativeSampling {
   return { topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, ...sampling }
 }
 
-function toStep(step: ScriptStep): NativeScriptStep {
+export function toStep(step: ScriptStep): NativeScriptStep {
   switch (step.kind) {
     case 'free':
       return {

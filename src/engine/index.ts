@@ -1,6 +1,7 @@
 /** The engine as the rest of the library sees it. */
 
 export { Adapter, type LoraConfig } from './adapter.js'
+export { DecodeSession, type SessionOptions, type SessionRequest } from './decode-session.js'
 export {
   type Adapters,
   type Beam,

@@ -16,6 +16,7 @@ import type {
   NativeSampling,
   NativeScriptStep,
   NativeSequenceLogprobs,
+  NativeSession,
   NativeTrie,
 } from './native/decode.js'
 import type {
@@ -91,6 +92,11 @@ export interface NativeAddon {
     options: NativeDecodeOptions,
     control: Control,
   ): Promise<NativeSample[][]>
+  openSession(
+    model: NativeModel,
+    adapters: NativeAdapters,
+    options: Omit<NativeDecodeOptions, 'seed'>,
+  ): NativeSession
   sequenceLogprobs(
     model: NativeModel,
     adapters: NativeAdapters,

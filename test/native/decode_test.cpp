@@ -21,26 +21,6 @@ std::vector<std::vector<float>> encode(const TinyPolicy& p,
   return sequence_logprobs(p.context, *p.model, p.stack(), sequences, entropies, logits, {});
 }
 
-void expect_same_samples(const std::vector<SampleResult>& got,
-                         const std::vector<SampleResult>& want, const std::string& what) {
-  expect(got.size() == want.size(), what + ": samples");
-  for (size_t i = 0; i < got.size(); ++i) {
-    const SampleResult &a = got[i], &b = want[i];
-    const std::string who = what + ", sample " + std::to_string(i);
-    expect(a.tokens == b.tokens && a.kinds == b.kinds && a.finishes == b.finishes &&
-               a.choice == b.choice,
-           who + ": tokens");
-    const int64_t n = int64_t(a.tokens.size()), c = int64_t(b.candidate_joint.size());
-    expect_same_bits(a.logprobs.data(), b.logprobs.data(), n, who + ": log-probs");
-    expect_same_bits(a.entropies.data(), b.entropies.data(), n, who + ": entropies");
-    expect_same_bits(a.candidate_joint.data(), b.candidate_joint.data(), c, who + ": candidates");
-    expect_same_bits(a.candidate_mean.data(), b.candidate_mean.data(), c,
-                     who + ": candidate means");
-    expect_same_bits(a.candidate_prob.data(), b.candidate_prob.data(), c,
-                     who + ": candidate probabilities");
-  }
-}
-
 struct Setting {
   float temperature;
   bool trie, share;

@@ -76,6 +76,33 @@ inline ScriptStep choose_step(float temperature = 1) {
   return step;
 }
 
+inline void expect_same_samples(const std::vector<SampleResult>& got,
+                                const std::vector<SampleResult>& want, const std::string& what) {
+  expect(got.size() == want.size(), what + ": samples");
+  for (size_t i = 0; i < got.size(); ++i) {
+    const SampleResult &a = got[i], &b = want[i];
+    const std::string who = what + ", sample " + std::to_string(i);
+    expect(a.tokens == b.tokens && a.kinds == b.kinds && a.finishes == b.finishes &&
+               a.choice == b.choice,
+           who + ": tokens");
+    const int64_t n = int64_t(a.tokens.size()), c = int64_t(b.candidate_joint.size());
+    expect_same_bits(a.logprobs.data(), b.logprobs.data(), n, who + ": log-probs");
+    expect_same_bits(a.entropies.data(), b.entropies.data(), n, who + ": entropies");
+    expect_same_bits(a.candidate_joint.data(), b.candidate_joint.data(), c, who + ": candidates");
+    expect_same_bits(a.candidate_mean.data(), b.candidate_mean.data(), c,
+                     who + ": candidate means");
+    expect_same_bits(a.candidate_prob.data(), b.candidate_prob.data(), c,
+                     who + ": candidate probabilities");
+    expect(a.plain_logprobs.size() == b.plain_logprobs.size() && a.top_ids == b.top_ids &&
+               a.beam == b.beam && a.beam_scores == b.beam_scores,
+           who + ": reports and beams");
+    expect_same_bits(a.plain_logprobs.data(), b.plain_logprobs.data(),
+                     int64_t(b.plain_logprobs.size()), who + ": plain log-probs");
+    expect_same_bits(a.top_logprobs.data(), b.top_logprobs.data(), int64_t(b.top_logprobs.size()),
+                     who + ": likeliest tokens");
+  }
+}
+
 // What was sampled or chosen is trained; advantages alternate in size and sign.
 inline PolicyGroup policy_group(const GroupRequest& request,
                                 const std::vector<SampleResult>& samples) {

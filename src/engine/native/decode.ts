@@ -1,5 +1,6 @@
 /** Sampling and scoring: native/decode. */
 
+import type { Control } from './control.js'
 import type { NativeAdapter } from './model.js'
 
 export interface NativeSampling {
@@ -33,6 +34,8 @@ export interface NativeGroup {
   readonly trie: NativeTrie | null
   readonly candidates: readonly Int32Array[]
   readonly beam?: NativeBeam | null
+  /** 0 or more: log-probs at temperature 1 of every token, and so many likeliest tokens. */
+  readonly top?: number
 }
 
 /** native/decode/beam_search.h. */
@@ -68,6 +71,38 @@ export interface NativeSample {
   readonly beam: Int32Array
   /** Sums of their token log-probs, padded with -Infinity. */
   readonly beamScores: Float64Array
+  /** Where NativeGroup.top asks: per token, at temperature 1 over the whole vocabulary; 0 where not freely sampled. */
+  readonly plainLogprobs: Float32Array
+  /** (tokens x top), best first; -1 where not freely sampled. */
+  readonly topIds: Int32Array
+  readonly topLogprobs: Float32Array
+}
+
+/** One sample of a group of a session: all of it, or what has come since the last step. */
+export interface NativeSessionSample {
+  readonly group: number
+  readonly sample: number
+  readonly result: NativeSample
+}
+
+/** native/decode/session.h. One step at a time; what joins or is dropped takes effect with the next one. */
+export interface NativeSession {
+  /** Throws what generate throws of a group, at once. `watched`: told in `grown`. */
+  join(
+    id: number,
+    group: NativeGroup,
+    script: readonly NativeScriptStep[],
+    seed: bigint,
+    watched: boolean,
+  ): void
+  drop(id: number): void
+  step(control: Control): Promise<{
+    readonly finished: readonly NativeSessionSample[]
+    readonly grown: readonly NativeSessionSample[]
+    /** Nothing is left to do. */
+    readonly idle: boolean
+  }>
+  close(): void
 }
 
 export interface NativeDecodeOptions {
