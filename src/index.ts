@@ -25,7 +25,7 @@ export type { InferenceMode, RankingMeans, ResultRow, RowId } from './eval/resul
 export type { GateResult, Method, ParsedAnswer, PromptMode, Trace } from './methods/method.js'
 export { methodOf, methodSteps, presetFile } from './methods/registry.js'
 export { createRun, openDataset, openModel, openRun, type Watcher } from './methods/session.js'
-export { allPhases, type MethodSteps, runStages } from './phases/pipeline.js'
+export { allPhases, baselinePhases, type MethodSteps, runStages } from './phases/pipeline.js'
 export { type ModelMode, type Prediction, predict, ranking } from './phases/prediction/predictions.js'
 export type { ModelContext, PhaseContext, StageModel } from './phases/run/context.js'
 export { Interrupted, watchInterrupts } from './phases/run/interrupt.js'

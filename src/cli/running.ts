@@ -109,7 +109,8 @@ function printSummary(summary: RunSummary, json: boolean): void {
   process.stdout.write(`${renderTable(summary.table)}\n`)
   if (summary.differences && summary.differences.length > 0)
     process.stdout.write(`${renderDifferences(summary.differences)}\n`)
-  process.stdout.write(`adapter  ${summary.adapter}\nreport   ${summary.report}\nrun      ${summary.run}\n`)
+  if (summary.adapter !== null) process.stdout.write(`adapter  ${summary.adapter}\n`)
+  process.stdout.write(`report   ${summary.report}\nrun      ${summary.run}\n`)
 }
 
 function transferHead({ audit, ...summary }: RunSummary): string {

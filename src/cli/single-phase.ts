@@ -3,6 +3,7 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { ReasonrecError } from '../engine/index.js'
 import { createRun, openRun } from '../methods/session.js'
+import { isBaselinesOnly } from '../phases/run/context.js'
 import { isRunDirectory, RunDirectory } from '../phases/run/run-directory.js'
 import type { Phase } from '../phases/run/run-record.js'
 import { configOf, namesConfig, type RunArguments, requireOut, runOptions } from './options.js'
@@ -40,11 +41,21 @@ function noRun(out: string, phase: Phase): ReasonrecError {
 function requireFitting(out: string, phase: Phase, args: RunArguments): void {
   const run = RunDirectory.open(out)
   try {
+    requireMethod(run)
     if (namesConfig(args)) requireSameConfig(run.loaded.hash, args, out)
     requireOthersDone(run, phase)
   } finally {
     run.close()
   }
+}
+
+/** Baselines alone have no phases of a method. */
+function requireMethod(run: RunDirectory): void {
+  if (!isBaselinesOnly({ run })) return
+  throw new ReasonrecError('RR_OUTPUT_STAGE', `${run.path} is a run of baselines alone`, {
+    expected: 'a run that begins with collect',
+    remedy: 'choose another --out',
+  })
 }
 
 /** A run keeps its configuration; options that say otherwise are an error, not ignored. */

@@ -244,10 +244,28 @@ function checkAcrossKeys(config: Config): void {
       remedy: 'swap them',
     })
   }
+  checkBaselines(config)
   if (config.data.min_hist > config.data.max_hist) {
     throw new ReasonrecError('RR_CONFIG_VALUE', 'data.min_hist is above data.max_hist', {
       got: `${config.data.min_hist} and ${config.data.max_hist}`,
       remedy: 'swap them',
     })
   }
+}
+
+function checkBaselines({ baselines: { llm }, sft, rl }: Config): void {
+  const trained = llm.filter((name) => name === 'sft_direct' || name === 'sdpo' || name === 'grpo_direct')
+  const further = trained.filter((name) => name !== 'sft_direct')
+  const [name, key] =
+    trained.length > 0 && sft.epochs === 0
+      ? [trained[0], 'sft.epochs']
+      : further.length > 0 && rl.steps === 0
+        ? [further[0], 'rl.steps']
+        : []
+  if (name === undefined || key === undefined) return
+  throw new ReasonrecError('RR_CONFIG_VALUE', `baselines.llm: ${name} is trained, and ${key} is 0`, {
+    expected: `${key} above 0`,
+    got: '0',
+    remedy: `raise ${key}, or leave ${name} out`,
+  })
 }

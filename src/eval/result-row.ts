@@ -15,12 +15,17 @@ export type RowId =
   | 'imitated'
   | 'internalized'
   | 'answers_only_sft'
+  | 'answers_only_sdpo'
   | 'answers_only_rl'
   | 'shuffled_history'
   | 'shuffled_ratings'
   | 'exchanged_reasoning'
   | 'filler_reasoning'
   | 'oracle'
+
+/** What the field calls its language-model baselines; phases/evaluation/llm-baselines.ts says which rows they are. */
+export const llmBaselines = ['zero_shot', 'zero_shot_cot', 'sft_direct', 'sdpo', 'grpo_direct'] as const
+export type LlmBaseline = (typeof llmBaselines)[number]
 
 /** none: rows without a language model. The others: phases/prediction/predictions.ts. */
 export type InferenceMode =
@@ -108,6 +113,8 @@ export interface ResultRow extends RankingMeans {
   readonly hi95: RankingMeans
   /** Share of answers that named a candidate in the asked form; 1 for rows without text. */
   readonly parse_rate: number
+  /** A row that baselines.llm names. */
+  readonly baseline?: LlmBaseline
   /** Of a scorer from outside. */
   readonly name?: string
   /** Whole catalogue: are the items that the user chose before left out of the ranking? */

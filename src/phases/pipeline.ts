@@ -1,10 +1,11 @@
 /** The stages of a run in their order, each skipped where it is done; the summary and the report at the end. */
 
 import { writeReport } from '../report/write-report.js'
+import { collectSummary } from './collection/collect-summary.js'
 import { evaluate } from './evaluation/evaluate.js'
 import { writeSummary } from './evaluation/summary.js'
 import { publishImitated } from './internalization/policy-setup.js'
-import type { PhaseContext } from './run/context.js'
+import { isBaselinesOnly, type PhaseContext } from './run/context.js'
 import type { CollectSummary, Phase, RunSummary } from './run/run-record.js'
 import { requireStage } from './run/stage-models.js'
 
@@ -16,6 +17,8 @@ export interface MethodSteps {
 }
 
 export const allPhases: readonly Phase[] = ['collect', 'imitate', 'internalize', 'evaluate']
+/** A run of baselines.llm beside the counting rows: nothing of the method is trained. */
+export const baselinePhases: readonly Phase[] = ['evaluate']
 
 /** Does the stages of the run's plan that are not done. The summary, once evaluation is among them. */
 export async function runStages(context: PhaseContext, steps: MethodSteps): Promise<RunSummary | null> {
@@ -40,13 +43,14 @@ async function runStage(context: PhaseContext, steps: MethodSteps, phase: Phase)
     await publishImitated(context)
     run.finish('internalize')
   } else {
-    requireStage(run, 'imitate', phase)
+    if (!isBaselinesOnly(context)) requireStage(run, 'imitate', phase)
     await evaluate(context)
   }
 }
 
 async function finish(context: PhaseContext, steps: MethodSteps): Promise<RunSummary> {
-  const summary = writeSummary(context, await steps.collect(context))
+  const collected = isBaselinesOnly(context) ? collectSummary(context, [], []) : await steps.collect(context)
+  const summary = writeSummary(context, collected)
   if (context.config.report.html) await writeReport(context.run.path)
   return summary
 }

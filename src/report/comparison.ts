@@ -7,7 +7,7 @@
  */
 
 import type { RunSummary } from '../phases/run/run-record.js'
-import { modeLabel, rowLabel } from './labels.js'
+import { fullRowLabel, modeLabel } from './labels.js'
 import { count } from './numbers.js'
 
 export interface ComparisonRow {
@@ -50,6 +50,7 @@ const trained: ReadonlySet<string> = new Set([
   'imitated',
   'internalized',
   'answers_only_sft',
+  'answers_only_sdpo',
   'answers_only_rl',
 ])
 
@@ -59,7 +60,7 @@ export function publishedComparison(summary: Partial<RunSummary>): Comparison | 
   const name = (summary.tested ?? summary.dataset)?.name
   if (name === undefined || !/^lastfm-llara\b/.test(name) || rows.length === 0) return null
   const ours: ComparisonRow[] = rows.map((row) => ({
-    name: `${rowLabel(row.id)} (${modeLabel(row.mode)})`,
+    name: `${fullRowLabel(row)} (${modeLabel(row.mode)})`,
     hr1: row.hr1,
     kind: 'ours',
     n: row.n,

@@ -1,6 +1,6 @@
 /** What the rows, modes, gates and metrics of a run are called when a person reads them. */
 
-import type { InferenceMode, ResultRow, RowId } from '../eval/result-row.js'
+import type { InferenceMode, LlmBaseline, ResultRow, RowId } from '../eval/result-row.js'
 
 export const rowLabels: Readonly<Record<RowId, string>> = {
   random: 'Random',
@@ -17,6 +17,7 @@ export const rowLabels: Readonly<Record<RowId, string>> = {
   imitated: 'Imitated',
   internalized: 'Internalized',
   answers_only_sft: 'Answers only, SFT',
+  answers_only_sdpo: 'Answers only, S-DPO',
   answers_only_rl: 'Answers only, RL',
   shuffled_history: 'Shuffled history',
   shuffled_ratings: 'Shuffled ratings',
@@ -35,6 +36,14 @@ export const modeLabels: Readonly<Record<InferenceMode, string>> = {
   direct_beam: 'search',
   thoughts: 'several thoughts',
   ground: 'free text, nearest title',
+}
+
+export const baselineLabels: Readonly<Record<LlmBaseline, string>> = {
+  zero_shot: 'Zero-shot',
+  zero_shot_cot: 'Zero-shot, chain of thought',
+  sft_direct: 'SFT-direct',
+  sdpo: 'S-DPO',
+  grpo_direct: 'GRPO-direct',
 }
 
 /** The three models of the story, in its order. */
@@ -63,8 +72,14 @@ export function rowLabel(id: string): string {
   return (rowLabels as Readonly<Record<string, string | undefined>>)[id] ?? id
 }
 
-/** A row among others of its id: with the scorer's name, and whether a catalogue is ranked without the chosen. */
-export function fullRowLabel({ id, name, masked }: Pick<ResultRow, 'id' | 'name' | 'masked'>): string {
+/** A row among others of its id: as a baseline, with the scorer's name, and whether a catalogue is ranked without the chosen. */
+export function fullRowLabel({
+  id,
+  baseline,
+  name,
+  masked,
+}: Pick<ResultRow, 'id' | 'baseline' | 'name' | 'masked'>): string {
+  if (baseline !== undefined) return baselineLabels[baseline]
   const named = name === undefined ? rowLabel(id) : `${rowLabel(id)} ${name}`
   return masked === true ? `${named}, chosen left out` : named
 }

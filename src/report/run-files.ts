@@ -82,6 +82,7 @@ export async function readRun(runDirectory: string): Promise<RunFiles> {
 
 function missingPhases(run: RunFiles): string[] {
   const missing: string[] = []
+  if (run.summary.baselines_only) return missing
   if (!run.collect) missing.push('Reasoning Collection: no counts and no traces')
   if (run.imitate.length === 0) missing.push('Pattern Imitation: no step was recorded')
   if (run.internalize.length === 0) missing.push('Pattern Internalization: no step was recorded')

@@ -6,7 +6,7 @@
 import type { SetFacts } from '../phases/run/run-record.js'
 import { publishedComparison } from './comparison.js'
 import type { Figure } from './figure-style.js'
-import { isCounted, modeLabel, rowLabel, storyModels } from './labels.js'
+import { fullRowLabel, isCounted, modeLabel, rowLabel, storyModels } from './labels.js'
 import {
   count,
   interval,
@@ -42,9 +42,13 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
       whatWasRun(run),
       results(run, figures),
       auditSection(run),
-      collectionSection(run, figures),
-      imitationSection(run, figures),
-      internalizationSection(run, figures),
+      ...(run.summary.baselines_only
+        ? []
+        : [
+            collectionSection(run, figures),
+            imitationSection(run, figures),
+            internalizationSection(run, figures),
+          ]),
       samplesSection(run),
       qualitySection(run, figures),
       costSection(run),
@@ -78,6 +82,8 @@ function lead(run: RunFiles): string {
       ? `An unfinished run: there are records of ${done.join(', ')}, and no final evaluation.`
       : 'An unfinished run, without a record of any phase.'
   }
+  if (run.summary.baselines_only)
+    return 'Baselines alone, on the tests, candidates and intervals of every other run: no phase of a method was run, and nothing here is its result.'
   const base = modelRow(run, 'base')
   const last = modelRow(run, 'internalized') ?? modelRow(run, 'imitated')
   if (!base || !last) return 'A finished run.'
@@ -106,7 +112,7 @@ function againstCounting(run: RunFiles, hr1: number): string {
 
 function whatWasRun(run: RunFiles): Section {
   const { dataset, tested, model, config_hash: hash, environment } = run.summary
-  const rows = storyModels.flatMap((id) => modelRow(run, id) ?? [])
+  const rows = run.summary.baselines_only ? [] : storyModels.flatMap((id) => modelRow(run, id) ?? [])
   const headline: Block[] =
     rows.length > 0
       ? [
@@ -157,7 +163,7 @@ function whatWasRun(run: RunFiles): Section {
             { kind: 'list' as const, items: notes },
           ]
         : []),
-      ...originBlocks(run.config),
+      ...(run.summary.baselines_only ? [] : originBlocks(run.config)),
     ],
   }
 }
@@ -187,7 +193,7 @@ function results(run: RunFiles, figures: readonly Figure[]): Section {
     ]),
   )
   const rows = table.map((row) => [
-    { text: rowLabel(row.id), quiet: isCounted(row) },
+    { text: fullRowLabel(row), quiet: isCounted(row) },
     { text: modeLabel(row.mode), quiet: true },
     { text: count(row.n), quiet: true },
     ...metrics.map(([key]) => ({

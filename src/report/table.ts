@@ -7,7 +7,7 @@ import Table from 'cli-table3'
 import pc from 'picocolors'
 import { type RankingMetric, type ResultRow, rankingMetrics } from '../eval/result-row.js'
 import type { PairedDifference } from '../phases/run/run-record.js'
-import { fullRowLabel, isCounted, modeLabel, rowLabel } from './labels.js'
+import { fullRowLabel, isCounted, modeLabel } from './labels.js'
 import { interval, metric, percent, probability, signed, signedInterval } from './numbers.js'
 import { terminalLine } from './terminal-text.js'
 
@@ -81,6 +81,9 @@ function bestTrained(rows: readonly ResultRow[]): number {
 /** Of the ten metrics of a whole catalogue; shorter lists of metrics are shown whole. */
 const shownOfCatalogue: ReadonlySet<RankingMetric> = new Set(['hr1', 'hr10', 'ndcg10', 'mrr'])
 
+/** With more differences HR@1 alone is shown; the report has the others. */
+const mostLines = 60
+
 /** Paired differences for a terminal, one a line; an interval that leaves zero out is marked. */
 export function renderDifferences(
   differences: readonly PairedDifference[],
@@ -88,8 +91,9 @@ export function renderDifferences(
 ): string {
   const color = pc.createColors(options.color ?? pc.isColorSupported)
   const deep = differences.some((d) => d.metric === 'hr50')
+  const many = differences.length > mostLines
   return differences
-    .filter((d) => !deep || shownOfCatalogue.has(d.metric))
+    .filter((d) => (many ? d.metric === 'hr1' : !deep || shownOfCatalogue.has(d.metric)))
     .map((d) => {
       const text = `${differenceName(d)} ${metricLabel(d.metric)} ${signed(d.difference)} ${signedInterval(d.lo95, d.hi95)}, p ${probability(d.p)}, n ${d.n}`
       return excludesZero(d) ? color.bold(terminalLine(text)) : terminalLine(text)
@@ -100,7 +104,7 @@ export function renderDifferences(
 export function differenceName({ a, b }: PairedDifference): string {
   const same = a.mode === b.mode
   const name = (side: PairedDifference['a']): string =>
-    same ? rowLabel(side.id) : `${rowLabel(side.id)} (${modeLabel(side.mode)})`
+    same ? fullRowLabel(side) : `${fullRowLabel(side)} (${modeLabel(side.mode)})`
   return `${name(a)} − ${name(b)}${same ? ` (${modeLabel(a.mode)})` : ''}`
 }
 

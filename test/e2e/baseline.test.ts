@@ -3,7 +3,18 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeSyntheticData } from '../fixtures/synthetic-data.js'
-import { cli, finished, lastJson, sha256, start, workFolder } from './command-line.js'
+import {
+  cli,
+  finished,
+  lastJson,
+  quickSettings,
+  sha256,
+  start,
+  succeeded,
+  workFolder,
+  writeSettings,
+  writeTinyModel,
+} from './command-line.js'
 
 interface Shown {
   readonly table: readonly { readonly id: string; readonly n: number; readonly ndcg5: number }[]
@@ -56,5 +67,35 @@ describe('reasonrec baseline', () => {
     expect(lastJson<Shown>(resumed.stdout)).toEqual(lastJson<Shown>(straight.stdout))
     const weights = (out: string): string => sha256(join(folder.path, out, 'sasrec', 'weights.safetensors'))
     expect(weights('stopped')).toBe(weights('straight'))
+  })
+})
+
+describe('reasonrec baseline --llm', () => {
+  it('makes a run of the five rows, goes on with it, and takes no other configuration', async () => {
+    const settings = writeSettings(join(folder.path, 'quick.yaml'), quickSettings)
+    const model = await writeTinyModel(join(folder.path, 'model'))
+    const out = join(folder.path, 'llm')
+    const call = ['baseline', '--llm', '--config', settings, '--model', model, '--data', data, '--out', out]
+    const first = await succeeded(cli([...call, '--json']))
+    const { table } = lastJson<{ readonly table: readonly { readonly baseline?: string }[] }>(first.stdout)
+    expect(table.flatMap(({ baseline }) => baseline ?? [])).toEqual([
+      'zero_shot',
+      'zero_shot_cot',
+      'sft_direct',
+      'sdpo',
+      'grpo_direct',
+    ])
+    const again = await succeeded(cli([...call, '--json']))
+    expect(lastJson<Shown>(again.stdout).table).toEqual(table)
+    const shown = await succeeded(cli(call))
+    expect(shown.stdout).toContain('GRPO-direct')
+    expect(shown.stdout).not.toMatch(/^adapter/m)
+
+    const other = await cli([...call, '--seed', '1'])
+    expect([other.status, other.stderr]).toEqual([2, expect.stringContaining('RR_OUTPUT_CONFIG')])
+    const phase = await cli(['imitate', '--out', out])
+    expect(phase.stderr).toContain('RR_OUTPUT_STAGE')
+    const counted = await cli(['baseline', '--data', data, '--out', out])
+    expect(counted.stderr).toContain('RR_OUTPUT_NOT_EMPTY')
   })
 })

@@ -15,9 +15,9 @@ import { ablationsOf } from '../../methods/registry.js'
 import { createRun, openRun } from '../../methods/session.js'
 import { summaryFile } from '../../phases/evaluation/summary.js'
 import { allPhases } from '../../phases/pipeline.js'
-import { isRunDirectory, RunDirectory } from '../../phases/run/run-directory.js'
+import { isRunDirectory } from '../../phases/run/run-directory.js'
 import type { RunSummary } from '../../phases/run/run-record.js'
-import { configOf, type RunArguments, requireOut, runOptions } from '../options.js'
+import { configOf, type RunArguments, requireOut, requireSameConfig, runOptions } from '../options.js'
 import { note, printJson, runWith } from '../running.js'
 
 interface AblateArguments extends RunArguments {
@@ -93,7 +93,7 @@ async function runSeeds(
 async function finishedRun(loaded: LoadedConfig, folder: string): Promise<RunSummary> {
   const there = isRunDirectory(folder)
   if (there) {
-    requireSame(loaded, folder)
+    requireSameConfig(folder, loaded.hash)
     const file = join(folder, summaryFile)
     if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as RunSummary
   }
@@ -108,16 +108,6 @@ async function finishedRun(loaded: LoadedConfig, folder: string): Promise<RunSum
   throw new ReasonrecError('RR_OUTPUT_UNFINISHED', `${folder} has no evaluation in its plan`, {
     expected: 'a run of all phases',
     remedy: 'choose another --out',
-  })
-}
-
-function requireSame(loaded: LoadedConfig, folder: string): void {
-  const run = RunDirectory.open(folder)
-  const same = run.loaded.hash === loaded.hash
-  run.close()
-  if (same) return
-  throw new ReasonrecError('RR_OUTPUT_CONFIG', `${folder} was made with another configuration`, {
-    remedy: 'give the options it was made with, or choose another --out',
   })
 }
 

@@ -42,7 +42,7 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
       .option('row', {
         type: 'string',
         requiresArg: true,
-        describe: 'Row id, such as imitated; else the last trained model',
+        describe: 'Row id such as imitated, or a baseline such as sft_direct; else the last trained model',
       })
       .option('mode', { type: 'string', requiresArg: true, describe: 'How it answered; else the main mode' })
       .option('row-b', { type: 'string', requiresArg: true, describe: 'Row id of run B where it is another' })

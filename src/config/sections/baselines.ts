@@ -1,6 +1,7 @@
 /** Rows that need no language model. */
 
 import { z } from 'zod'
+import { llmBaselines } from '../../eval/result-row.js'
 import { count, key, positive, share } from '../key.js'
 import { sasrec } from './sasrec.js'
 
@@ -21,6 +22,10 @@ export const baselines = z
         )
         .default(['random', 'popularity', 'item_knn']),
       'Counting rows of the result table. ease solves a system as large as the smaller of users and items: seconds up to 2,000, minutes at 6,000, refused beyond.',
+    ),
+    llm: key(
+      z.array(z.enum(llmBaselines)).default([]),
+      'Language-model baselines of the result table, without reasoning but zero_shot_cot: the model as given (zero_shot, zero_shot_cot), trained on answers (sft_direct), from there on preferences (sdpo) or rewards (grpo_direct), each a training of the run’s budget. `baseline --llm` takes all.',
     ),
     candidate_seeds: key(
       z.array(count(0)).default([0, 1, 2]),

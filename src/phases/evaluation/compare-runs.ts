@@ -13,7 +13,9 @@ import type { InferenceMode, RankingMetric, RowId } from '../../eval/result-row.
 import { type Difference, meansOf, type Outcome, pairedDifferences } from '../../eval/significance.js'
 import { readJsonLines } from '../run/files.js'
 import { testInstances } from '../run/instances.js'
+import { rowNamed } from './llm-baselines.js'
 import { outcomesOf, type PredictionLine } from './prediction-lines.js'
+import { directMode } from './ways-to-answer.js'
 
 /** A run as it lies on disk, with the data it was evaluated on. */
 export interface EvaluatedRun {
@@ -106,9 +108,12 @@ function judgedRow(
   metrics: readonly RankingMetric[],
 ): JudgedRow {
   const lines = readJsonLines<PredictionLine>(join(run.path, 'predictions.jsonl'))
-  const mode = choice.mode ?? (choice.row?.startsWith('answers_only') ? 'score' : run.config.eval.mode)
+  const named = choice.row === null ? null : rowNamed(run.config, choice.row)
+  const wanted = named?.row ?? choice.row
+  const direct = wanted?.startsWith('answers_only') ? directMode(run.config) : run.config.eval.mode
+  const mode = choice.mode ?? named?.mode ?? direct
   const rows = new Set(lines.filter((line) => line.mode === mode).map(({ row }) => row))
-  const row = choice.row ?? (rows.has('internalized') ? 'internalized' : 'imitated')
+  const row = wanted ?? (rows.has('internalized') ? 'internalized' : 'imitated')
   const own = lines.filter((line) => line.row === row && line.mode === mode)
   const missing = tests.length - new Set(own.map(({ instance }) => instance)).size
   if (missing > 0)

@@ -9,12 +9,14 @@ import { ReasonrecError } from '../../engine/errors.js'
 import { catalogueMetrics, type RankingMetric, type RowId } from '../../eval/result-row.js'
 import type { Control, ControlId, Method } from '../../methods/method.js'
 import { type ModelMode, requireMode } from '../prediction/predictions.js'
-import type { PhaseContext, StageModel } from '../run/context.js'
+import { isBaselinesOnly, type PhaseContext, type StageModel } from '../run/context.js'
 import type { ValidationMetrics } from '../run/run-record.js'
 import { baseStage, imitatedStage, internalizedStage } from '../run/stage-models.js'
-import { type AnswersOnly, answersOnly } from './answers-only.js'
+import { answersOnly, answersOnlyRows } from './answers-only.js'
 import { givenControls } from './given-reasonings.js'
+import { namedRows } from './llm-baselines.js'
 import type { ProbeName } from './probes.js'
+import { directMode, ranksCatalogue } from './ways-to-answer.js'
 
 export interface Task {
   readonly row: RowId
@@ -33,11 +35,6 @@ export interface Task {
   readonly reasoningsOf?: RowId
 }
 
-/** Are titles of the whole catalogue answers, instead of each test's list? */
-export function ranksCatalogue({ eval: settings }: Config): boolean {
-  return settings.candidates === 'full'
-}
-
 /** What rows carry: the cuts of the method's paper on lists, deeper ones on a catalogue. */
 export function metricsOf(config: Config, method: Pick<Method, 'metrics'>): readonly RankingMetric[] {
   return ranksCatalogue(config) ? catalogueMetrics : method.metrics
@@ -54,21 +51,28 @@ export function rankedInstance(
   return { ...instance, candidates }
 }
 
-/** How a model answers without reasoning. */
-export function directMode(config: Config): ModelMode {
-  return ranksCatalogue(config) ? 'direct_beam' : 'score'
-}
-
 export async function evaluationTasks(context: PhaseContext, tests: readonly Instance[]): Promise<Task[]> {
   const { config, dataset, method } = context
-  const { eval: settings, rl } = config
   requireModes(config)
   const listed = ranksCatalogue(config) ? tests.map((test) => ({ ...test, candidates: [] })) : tests
   const shown = listed.map((instance) => method.question(dataset, instance))
+  const own = isBaselinesOnly(context) ? { tasks: [], probes: [] } : await methodTasks(context, listed, shown)
+  const tasks = [...own.tasks, ...(await baselineTasks(context, shown, own.tasks))]
+  return [...tasks, ...own.probes]
+}
+
+/** The models of the method's phases, and the checks on them. */
+async function methodTasks(
+  context: PhaseContext,
+  listed: readonly Instance[],
+  shown: readonly Instance[],
+): Promise<{ readonly tasks: readonly Task[]; readonly probes: readonly Task[] }> {
+  const { config, dataset, method } = context
+  const { eval: settings, rl } = config
   const imitated = await imitatedStage(context)
   const internalized = await internalizedStage(context, imitated)
   const models = [
-    { row: 'base', after: 'base', step: 0, stage: baseStage(context) },
+    baseModel(context),
     { row: 'imitated', after: 'imitate', step: 0, stage: imitated },
     ...(internalized
       ? [{ row: 'internalized', after: 'internalize', step: rl.steps, stage: internalized } as const]
@@ -89,25 +93,46 @@ export async function evaluationTasks(context: PhaseContext, tests: readonly Ins
     (id) => settings.controls.includes(id) && readable.has(settings.mode),
   ))
     tasks.push({ ...last, row, reasoningsOf: last.row, mode: settings.mode, shown, control: true })
-  if (settings.controls.includes('answers_only'))
-    tasks.push(...answersOnlyTasks(await answersOnly(context), rl.steps, shown, direct))
-  for (const model of models.filter(({ row }) => row !== 'base'))
-    for (const probe of settings.probes)
-      tasks.push({ ...model, mode: settings.mode, shown, probe, control: true })
-  return tasks
+  const probes = models
+    .filter(({ row }) => row !== 'base')
+    .flatMap((model) =>
+      settings.probes.map((probe): Task => ({ ...model, mode: settings.mode, shown, probe, control: true })),
+    )
+  return { tasks, probes }
 }
 
-/** Trained without reasoning, so asked without it. */
-function answersOnlyTasks(
-  { sft, rl }: AnswersOnly,
-  steps: number,
+function baseModel(context: PhaseContext) {
+  return { row: 'base', after: 'base', step: 0, stage: baseStage(context) } as const
+}
+
+/** What baselines.llm names and eval.controls answers_only asks, where `there` has it not already. */
+async function baselineTasks(
+  context: PhaseContext,
   shown: readonly Instance[],
-  mode: ModelMode,
-): Task[] {
-  const first: Task = { row: 'answers_only_sft', after: 'imitate', step: 0, stage: sft, mode, shown }
-  return rl
-    ? [first, { ...first, row: 'answers_only_rl', after: 'internalize', step: steps, stage: rl }]
-    : [first]
+  there: readonly Task[],
+): Promise<Task[]> {
+  const { config } = context
+  const named = namedRows(config)
+  const base = named
+    .filter(
+      ({ row, mode }) => row === 'base' && !there.some((task) => task.row === row && task.mode === mode),
+    )
+    .map(({ mode }): Task => ({ ...baseModel(context), mode, shown }))
+  const asked = named.map(({ row }) => row)
+  if (config.eval.controls.includes('answers_only'))
+    asked.push('answers_only_sft', ...(config.rl.steps > 0 ? (['answers_only_rl'] as const) : []))
+  const stages = await answersOnly(context, new Set(answersOnlyRows.filter((row) => asked.includes(row))))
+  // Trained without reasoning, so asked without it.
+  const trained = answersOnlyRows.flatMap((row): Task[] => {
+    const stage = stages.get(row)
+    if (!stage) return []
+    const at =
+      row === 'answers_only_sft'
+        ? ({ after: 'imitate', step: 0 } as const)
+        : ({ after: 'internalize', step: config.rl.steps } as const)
+    return [{ row, ...at, stage, mode: directMode(config), shown }]
+  })
+  return [...base, ...trained]
 }
 
 function pointwiseOf(method: Method): ModelMode {

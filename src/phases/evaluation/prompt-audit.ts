@@ -11,7 +11,7 @@ import type { Prompt } from '../../prompts/prompt.js'
 import { isTransfer, type ModelContext, onTests, type PhaseContext } from '../run/context.js'
 import { testInstances } from '../run/instances.js'
 import type { RunAudit } from '../run/run-record.js'
-import { ranksCatalogue } from './evaluation-tasks.js'
+import { ranksCatalogue } from './ways-to-answer.js'
 
 /** Prompts looked at; they are made by one rule. */
 const looked = 200

@@ -15,8 +15,8 @@ import type { Outcome } from '../../eval/significance.js'
 import { type Citations, citations } from '../../rewards/citations.js'
 import { ranking } from '../prediction/predictions.js'
 import type { PhaseContext } from '../run/context.js'
-import { directMode, ranksCatalogue } from './evaluation-tasks.js'
 import { type PredictionLine, readProbes } from './prediction-lines.js'
+import { directMode, ranksCatalogue } from './ways-to-answer.js'
 
 /** Lines of one row and mode, and what each test was worth. */
 export interface JudgedRow {

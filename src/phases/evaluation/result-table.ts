@@ -4,15 +4,18 @@ import type { Instance } from '../../data/types.js'
 import { countingBaselines } from '../../eval/baselines/counting.js'
 import { type PositionBias, positionBias } from '../../eval/position-bias.js'
 import { rankingOutcomes, resultRow } from '../../eval/protocol.js'
+import type { RankedRow } from '../../eval/ranked-rows.js'
 import type { ResultRow } from '../../eval/result-row.js'
 import { pairedDifferences } from '../../eval/significance.js'
 import type { PhaseContext } from '../run/context.js'
 import { testInstances } from '../run/instances.js'
 import type { PairedDifference } from '../run/run-record.js'
-import { metricsOf, rankedInstance, ranksCatalogue } from './evaluation-tasks.js'
+import { metricsOf, rankedInstance } from './evaluation-tasks.js'
+import { baselinePairs, nameOf } from './llm-baselines.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { type JudgedRow, qualityOf } from './quality.js'
 import { sasrecScores } from './sasrec-baseline.js'
+import { ranksCatalogue } from './ways-to-answer.js'
 
 export interface EvaluationResult {
   readonly table: readonly ResultRow[]
@@ -26,9 +29,10 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   const instances = testInstances(context.dataset, context.config)
   const rows = judgedRows(context, instances)
   const main = rows.filter(({ mode }) => mode === context.config.eval.mode)
+  const counted = baselineRows(context, instances)
   return {
-    table: [...baselineRows(context, instances), ...rows.map((row) => modelRow(context, row))],
-    differences: differences(context, rows, main),
+    table: [...counted.map(({ row }) => row), ...rows.map((row) => modelRow(context, row))],
+    differences: [...differences(context, rows, main), ...baselineDifferences(context, rows, main, counted)],
     quality: Object.fromEntries(main.map((row) => [row.id, qualityOf(context, instances, row, rows)])),
     places: ranksCatalogue(context.config)
       ? {}
@@ -66,10 +70,14 @@ function judgedRows(context: PhaseContext, instances: readonly Instance[]): Judg
 
 function modelRow(context: PhaseContext, { id, mode, lines, outcomes }: JudgedRow): ResultRow {
   const parseRate = lines.filter(({ parsed }) => parsed).length / lines.length
-  return resultRow(outcomes, { id, mode, parseRate, seed: context.config.seed })
+  const baseline = nameOf(context.config, id, mode)
+  return {
+    ...resultRow(outcomes, { id, mode, parseRate, seed: context.config.seed }),
+    ...(baseline && { baseline }),
+  }
 }
 
-function baselineRows(context: PhaseContext, instances: readonly Instance[]): ResultRow[] {
+function baselineRows(context: PhaseContext, instances: readonly Instance[]): RankedRow[] {
   const { dataset, config, method } = context
   const sasrec = sasrecScores(context.run.file('baselines'), instances)
   const { oracle } = dataset
@@ -80,15 +88,13 @@ function baselineRows(context: PhaseContext, instances: readonly Instance[]): Re
   ]
   const metrics = metricsOf(config, method)
   // One test at a time: scores of whole catalogues would not fit.
-  return rows.map(({ id, score }) =>
-    resultRow(
-      instances.flatMap((instance, test) => {
-        const asked = rankedInstance(context, instance)
-        return rankingOutcomes([asked], { scores: [score(asked, test)] }, { metrics })
-      }),
-      { id, mode: 'none', seed: config.seed },
-    ),
-  )
+  return rows.map(({ id, score }) => {
+    const outcomes = instances.flatMap((instance, test) => {
+      const asked = rankedInstance(context, instance)
+      return rankingOutcomes([asked], { scores: [score(asked, test)] }, { metrics })
+    })
+    return { outcomes, row: resultRow(outcomes, { id, mode: 'none', seed: config.seed }) }
+  })
 }
 
 /** The base stands there with the best of its ways to answer. */
@@ -121,6 +127,28 @@ function differences(
       ...sides,
     }))
   })
+}
+
+/** The named baselines (baselines.llm) in pairs: against each other, the method's last model and the best row that counts. */
+function baselineDifferences(
+  context: PhaseContext,
+  rows: readonly JudgedRow[],
+  main: readonly JudgedRow[],
+  counted: readonly RankedRow[],
+): PairedDifference[] {
+  const { config } = context
+  const last = ['internalized', 'imitated'].flatMap((id) => main.find((row) => row.id === id) ?? [])[0]
+  const best = counted
+    .filter(({ row }) => row.id !== 'oracle')
+    .sort((a, b) => b.row.hr1 - a.row.hr1)
+    .map(({ row: { id, mode }, outcomes }) => ({ id, mode, outcomes }))[0]
+  return baselinePairs(config, rows, { method: last, counted: best }).flatMap(({ a, b }) =>
+    pairedDifferences(a.outcomes, b.outcomes, config.seed).map((difference) => ({
+      ...difference,
+      a: a.side,
+      b: b.side,
+    })),
+  )
 }
 
 const mean = (values: readonly number[]): number =>

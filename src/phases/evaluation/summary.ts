@@ -4,7 +4,7 @@ import { cpus } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { Dataset } from '../../data/types.js'
 import { engineInfo } from '../../engine/index.js'
-import { isTransfer, onTests, type PhaseContext } from '../run/context.js'
+import { isBaselinesOnly, isTransfer, onTests, type PhaseContext } from '../run/context.js'
 import { readJsonLines, writeDurably } from '../run/files.js'
 import { testInstances } from '../run/instances.js'
 import type {
@@ -34,11 +34,12 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
   const remarks = context.method.remarks?.(tested, testInstances(tested, config)) ?? []
   const seconds = (phase: Phase): number => run.stage(phase)?.seconds ?? 0
   const phases = ['collect', 'imitate', 'internalize', 'evaluate'] as const
+  const alone = isBaselinesOnly(context)
   const wholeModel = config.sft.adapter === 'full' && config.rl.steps === 0
   return {
     schema: 1,
     run: run.path,
-    adapter: run.file(wholeModel ? imitatedModelFolder : adapterFolder),
+    adapter: alone ? null : run.file(wholeModel ? imitatedModelFolder : adapterFolder),
     report: run.file('report.html'),
     seconds: {
       collect: seconds('collect'),
@@ -49,6 +50,7 @@ function runSummary(context: PhaseContext, collected: CollectSummary): RunSummar
     cpu_seconds: phases.reduce((sum, phase) => sum + (run.stage(phase)?.cpuSeconds ?? 0), 0),
     world_size: 1,
     config_hash: run.loaded.hash,
+    ...(alone && { baselines_only: true as const }),
     ...evaluationResult(onTests(context)),
     collect: collected,
     dataset: setFacts(dataset, config.data.name ?? dataset.name, isTransfer(context) ? [] : remarks),

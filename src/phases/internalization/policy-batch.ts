@@ -104,7 +104,7 @@ function miniBatches<T>({ config }: PhaseContext, members: readonly T[]): T[][] 
 }
 
 /** Together the groups weigh `total`. */
-function equalWeights(groups: readonly PolicyGroup[], total: number): WeightedGroups {
+export function equalWeights(groups: readonly PolicyGroup[], total: number): WeightedGroups {
   const completions = groups.reduce((sum, group) => sum + group.completions.length, 0)
   return { groups, weights: new Float64Array(completions).fill(total / groups.length) }
 }

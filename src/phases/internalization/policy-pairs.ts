@@ -47,7 +47,7 @@ export function answerPairs(
   })
 }
 
-function comparedAnswer(ids: Int32Array): PolicyCompletion {
+export function comparedAnswer(ids: Int32Array): PolicyCompletion {
   return {
     ids,
     mask: new Uint8Array(ids.length).fill(1),

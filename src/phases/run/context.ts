@@ -55,6 +55,11 @@ export function isTransfer({ sets }: PhaseContext): boolean {
   return sets.tests.dataset !== sets.training.dataset
 }
 
+/** Is it a run of baselines alone? Every other one begins with Collection. */
+export function isBaselinesOnly({ run }: { readonly run: Pick<RunDirectory, 'plan'> }): boolean {
+  return !run.plan.includes('collect')
+}
+
 /** A model at some stage of its training: weights and the adapters to run them with. */
 export interface StageModel {
   readonly model: Model

@@ -6,7 +6,7 @@
 import type { Verdict } from '../../eval/audit/audit.js'
 import type { Finding } from '../../eval/audit/findings.js'
 import type { PositionBias } from '../../eval/position-bias.js'
-import type { InferenceMode, RankingMetric, ResultRow, RowId } from '../../eval/result-row.js'
+import type { RankingMetric, ResultRow } from '../../eval/result-row.js'
 import type { DrawnChain } from '../../methods/method.js'
 
 export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
@@ -128,11 +128,14 @@ export interface CollectSummary {
   readonly target_deciles: Readonly<Record<'all' | 'A' | 'B' | 'C', readonly number[]>>
 }
 
+/** `baseline`: its name, where baselines.llm names the row. */
+export interface ComparedSide extends Pick<ResultRow, 'id' | 'mode' | 'baseline'> {}
+
 /** Metric of `a` minus metric of `b` on the same tests; 95 % interval from users drawn in pairs, p two-sided. */
 export interface PairedDifference {
   readonly metric: RankingMetric
-  readonly a: { readonly id: RowId; readonly mode: InferenceMode }
-  readonly b: { readonly id: RowId; readonly mode: InferenceMode }
+  readonly a: ComparedSide
+  readonly b: ComparedSide
   readonly n: number
   readonly difference: number
   readonly lo95: number
@@ -144,7 +147,8 @@ export interface PairedDifference {
 export interface RunSummary {
   readonly schema: 1
   readonly run: string
-  readonly adapter: string
+  /** Null in a run of baselines alone. */
+  readonly adapter: string | null
   readonly report: string
   readonly seconds: {
     readonly collect: number
@@ -155,6 +159,8 @@ export interface RunSummary {
   readonly cpu_seconds: number
   readonly world_size: number
   readonly config_hash: string
+  /** Of a run of baselines alone: no phase of the method is part of it. */
+  readonly baselines_only?: true
   readonly table: readonly ResultRow[]
   /** The differences the report states: imitated - base, internalized - imitated, internalized - base, ... */
   readonly differences?: readonly PairedDifference[]

@@ -135,8 +135,8 @@ describe('internalization', () => {
 
   it('trains the control that answers without reasoning under the same estimator and loss', async () => {
     const context = await contextWith('rl.adv=remax', 'rl.loss=clip_cov', 'rl.keep_entropy=0.5')
-    const { rl } = await answersOnlyOf(context)
-    expect(rl).not.toBeNull()
+    const stages = await answersOnlyOf(context)
+    expect([...stages.keys()]).toEqual(['answers_only_rl'])
   })
 })
 
@@ -144,7 +144,7 @@ describe('internalization', () => {
 async function answersOnlyOf(context: PhaseContext) {
   const adapter = await Adapter.create(context.base, { rank: 2, alpha: 4, targets: [...linearNames] }, 5n)
   await adapter.save(context.run.file('answers-only-sft'), { baseModel: context.base.dir ?? '' })
-  return answersOnly(context)
+  return answersOnly(context, new Set(['answers_only_rl']))
 }
 
 describe('what a rollout is credited with', () => {

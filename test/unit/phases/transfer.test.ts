@@ -97,8 +97,8 @@ describe('an R2Rec run that tests on another set', () => {
   }, 300_000)
 
   it('shows no title of the one in prompts about the other', () => {
-    // What trains is put together before its phase is told of: Imitation's prompts, those of the control without reasoning.
-    expect([...byPhase.keys()]).toEqual(['collect', 'internalize', 'evaluate'])
+    // What trains on fixed examples is put together before its phase is told of: Imitation's prompts and those of the control.
+    expect([...byPhase.keys()]).toEqual(['collect', 'internalize', 'answers only, RL', 'evaluate'])
     expectApart(byPhase)
     expect(byPhase.get('evaluate')?.some((text) => text.includes('chain'))).toBe(true)
   })
