@@ -15,6 +15,7 @@ import { embedded } from '../quickstart/embedded.js'
 import { rewardFileHash } from '../rewards/user-file.js'
 import { checkPolicyRules } from './policy-rules.js'
 import { type Config, configKeys, configSchema } from './schema.js'
+import { checkTeacherRules, hidden, withRenamedKeys } from './teacher-rules.js'
 
 /** One layer: plain values, and where a path stands in its source. */
 export interface ConfigLayer {
@@ -156,14 +157,18 @@ function setLayer(text: string): ConfigLayer {
   const path = text.slice(0, equals).trim().split('.')
   const document = parseDocument(text.slice(equals + 1))
   const value = document.errors.length > 0 ? text.slice(equals + 1) : document.toJS({ maxAliasCount: 0 })
-  return { values: nest(path, value), where: () => `--set ${text}` }
+  return {
+    values: nest(path, value),
+    where: () => (hidden(path) ? `--set ${path.join('.')}` : `--set ${text}`),
+  }
 }
 
 function nest(path: readonly string[], value: unknown): unknown {
   return path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value)
 }
 
-function checkedConfig(layers: readonly ConfigLayer[]): LoadedConfig {
+function checkedConfig(given: readonly ConfigLayer[]): LoadedConfig {
+  const layers = given.map((layer) => ({ ...layer, values: withRenamedKeys(layer.values) }))
   // Each layer is checked on its own first, so that an error names the source it stands in.
   for (const layer of layers) {
     const result = configSchema.safeParse(layer.values)
@@ -203,7 +208,9 @@ function problemError(error: z.ZodError, layer: ConfigLayer): ReasonrecError {
     `${layer.where(path)}: wrong value for ${path.join('.') || 'the configuration'}`,
     {
       expected: issue?.message ?? 'another value',
-      got: JSON.stringify(valueAt(layer.values, path)) ?? 'nothing',
+      got: hidden(path)
+        ? 'a value that is not shown'
+        : (JSON.stringify(valueAt(layer.values, path)) ?? 'nothing'),
       remedy: 'correct the value',
     },
   )
@@ -232,11 +239,7 @@ function suggestion(path: string): string {
 
 function checkAcrossKeys(config: Config): void {
   checkPolicyRules(config)
-  if (config.collect.k_free + config.collect.k_hint === 0 && config.collect.regime === 'self') {
-    throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.k_free and collect.k_hint are both 0', {
-      remedy: 'sample at least once, or set collect.regime to builtin',
-    })
-  }
+  checkTeacherRules(config)
   const { min_words, max_words } = config.collect
   if (min_words !== null && max_words !== null && min_words > max_words) {
     throw new ReasonrecError('RR_CONFIG_VALUE', 'collect.min_words is above collect.max_words', {

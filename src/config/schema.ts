@@ -14,6 +14,7 @@ import { data, model, prompt } from './sections/input.js'
 import { rl } from './sections/internalize.js'
 import { evaluation, report } from './sections/output.js'
 import { r2rec } from './sections/r2rec.js'
+import { teacher } from './sections/teacher.js'
 
 export const configSchema = z.strictObject({
   method: key(
@@ -29,6 +30,7 @@ export const configSchema = z.strictObject({
   graph,
   model,
   r2rec,
+  teacher,
   collect,
   sft,
   rl,

@@ -40,7 +40,8 @@ const tiny = {
   data: { max_hist: 4, candidates: 'C8' },
   prompt: { wording: 'compact' },
   r2rec: { chains: 2, triples: 1, labels: 3, step_max_new: 12, tolerance: 4, min_tokens: 1 },
-  collect: { regime: 'builtin', instances: 40, chunk: 20 },
+  teacher: { kind: 'builtin' },
+  collect: { instances: 40, chunk: 20 },
   sft: { epochs: 1, batch: 8, rank: 4, alpha: 8, lr: 1e-3, direct_mix: 0 },
   rl: {
     steps: 2,

@@ -39,7 +39,8 @@ const shared = {
 const teaching = {
   ...shared,
   r2rec: { ...shared.r2rec, ranking_share: 0.7, tolerance: 4 },
-  collect: { regime: 'builtin', instances: 120, chunk: 40 },
+  teacher: { kind: 'builtin' },
+  collect: { instances: 120, chunk: 40 },
   sft: { adapter: 'full', epochs: 8, batch: 8, lr: 3e-3, direct_mix: 0 },
 } as const
 

@@ -34,7 +34,8 @@ let settings = ''
 
 const teaching = {
   prompt: { max_words: 30 },
-  collect: { regime: 'builtin', instances: 200, chunk: 100 },
+  teacher: { kind: 'builtin' },
+  collect: { instances: 200, chunk: 100 },
   sft: { adapter: 'full', epochs: 8, batch: 8, lr: 3e-3, direct_mix: 0 },
 } as const
 

@@ -23,10 +23,11 @@ const nativeRanks = [
 
 /**
  * Folders of src/, low to high. Single files named here are contracts that a lower rank may read: what a
- * method must supply, and the records of a run that the report shows.
+ * method must supply, the records of a run that the report shows, and how files survive a crash.
  */
 const srcRanks = [
   ['engine'],
+  ['phases/run/files.ts', 'phases/run/lock.ts'],
   ['export', 'hub'],
   ['prompts'],
   ['data'],

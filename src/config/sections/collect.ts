@@ -5,10 +5,6 @@ import { count, key, orAll, share } from '../key.js'
 
 export const collect = z
   .strictObject({
-    regime: key(
-      z.enum(['self', 'builtin']).default('self'),
-      'Who writes the traces: the model itself, or the builtin template teacher.',
-    ),
     instances: key(
       orAll().default(null),
       'Training instances asked; null takes the whole imitation part of the training split.',

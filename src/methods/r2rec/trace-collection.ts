@@ -4,7 +4,7 @@
  *                   thoughts by progressive masked prompting; A is the true rating
  *   ranking traces  the question of Mode L about the same instance: samples of the model itself, kept where the target is
  *                   ranked first, and never shown the answer
- * Who writes: the model itself, or the builtin teacher (collect.regime), which also fills up where too little is kept. The
+ * Who writes: the model itself, or the builtin teacher (teacher.kind), which also fills up where too little is kept. The
  * quality filter judges all alike and its counts are kept by gate.
  */
 
@@ -47,7 +47,7 @@ class TripleCollector implements Collector {
     private readonly method: R2Rec,
     written: readonly Trace[],
   ) {
-    const { collect: settings, r2rec, seed } = context.config
+    const { teacher, r2rec, seed } = context.config
     this.filter = new QualityFilter(
       {
         minTokens: r2rec.min_tokens,
@@ -59,7 +59,7 @@ class TripleCollector implements Collector {
       written,
     )
     this.builtin = new R2RecBuiltinTeacher(context.dataset, method.words, seed)
-    this.self = settings.regime === 'self' ? new SelfTeacher(context, method.words) : null
+    this.self = teacher.kind === 'self' ? new SelfTeacher(context, method.words) : null
     this.fill = this.self ? (instances) => this.byBuiltin(instances, -1) : null
   }
 

@@ -23,7 +23,7 @@ export class Passes implements Collector {
     private readonly builtin: Teacher,
     private readonly choice: TraceChoice,
   ) {
-    const self = context.config.collect.regime === 'self'
+    const self = context.config.teacher.kind === 'self'
     this.fill = self ? (instances) => this.builtinTraces(instances) : null
   }
 

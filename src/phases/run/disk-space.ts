@@ -80,9 +80,9 @@ function adapterValues(model: NativeModelConfig, rank: number, targets: readonly
 }
 
 /** Of what Collection writes about one instance: samples of whole responses, and R2Rec's triples, a thought for each hop. */
-function traceBytes({ method, collect, r2rec, graph }: Config): number {
+function traceBytes({ method, collect, teacher, r2rec, graph }: Config): number {
   const line = (tokens: number): number => lineBytes + bytesPerToken * tokens
-  const builtin = collect.regime === 'builtin'
+  const builtin = teacher.kind === 'builtin'
   if (method !== 'r2rec') return (builtin ? 1 : collect.k_free + collect.k_hint) * line(collect.max_new)
   const hops = 2 * (graph.middles + 1)
   const rankings = builtin ? Math.min(1, collect.k_free) : collect.k_free

@@ -156,7 +156,7 @@ describe('the quickstart preset of R2Rec, a few steps of it', { timeout: 180_000
       'predict_each, a copy of the adapter, rating prompts',
       ['r2rec.prompting=predict_each', 'rl.adapter=continue', 'r2rec.rating_prompts=0.5', 'rl.prompts=6'],
     ],
-    ['the builtin teacher alone, without a filter', ['collect.regime=builtin', 'r2rec.gates=[form]']],
+    ['the builtin teacher alone, without a filter', ['teacher.kind=builtin', 'r2rec.gates=[form]']],
   ] as const)('runs with %s', async (name, more) => {
     const summary = await run(name, 4, [...more, 'eval.controls=[]', 'eval.free=false', 'eval.direct=false'])
     expect(summary?.table.find(({ id }) => id === 'internalized')?.n).toBe(12)
