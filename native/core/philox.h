@@ -5,20 +5,38 @@
 #include <array>
 #include <cstdint>
 
+#if defined(__CUDACC__)
+#define RR_HOST_DEVICE __host__ __device__
+#else
+#define RR_HOST_DEVICE
+#endif
+
 namespace reasonrec {
 
-// key = seed (two words), counter = {index lo, index hi, stream lo, stream hi}. Four uint32.
-inline std::array<uint32_t, 4> philox4x32(uint64_t seed, uint64_t stream, uint64_t index) {
+// key = seed (two words), counter = {index lo, index hi, stream lo, stream hi}. Four uint32 into c.
+RR_HOST_DEVICE inline void philox_words(uint32_t* c, uint64_t seed, uint64_t stream,
+                                        uint64_t index) {
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
-  std::array<uint32_t, 4> c{uint32_t(index), uint32_t(index >> 32), uint32_t(stream),
-                            uint32_t(stream >> 32)};
+  uint32_t c0 = uint32_t(index), c1 = uint32_t(index >> 32);
+  uint32_t c2 = uint32_t(stream), c3 = uint32_t(stream >> 32);
   for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = uint64_t(0xD2511F53u) * c[0], p1 = uint64_t(0xCD9E8D57u) * c[2];
-    c = {uint32_t(p1 >> 32) ^ c[1] ^ k0, uint32_t(p1), uint32_t(p0 >> 32) ^ c[3] ^ k1,
-         uint32_t(p0)};
+    const uint64_t p0 = uint64_t(0xD2511F53u) * c0, p1 = uint64_t(0xCD9E8D57u) * c2;
+    c0 = uint32_t(p1 >> 32) ^ c1 ^ k0;
+    c1 = uint32_t(p1);
+    c2 = uint32_t(p0 >> 32) ^ c3 ^ k1;
+    c3 = uint32_t(p0);
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
+  c[0] = c0;
+  c[1] = c1;
+  c[2] = c2;
+  c[3] = c3;
+}
+
+inline std::array<uint32_t, 4> philox4x32(uint64_t seed, uint64_t stream, uint64_t index) {
+  std::array<uint32_t, 4> c;
+  philox_words(c.data(), seed, stream, index);
   return c;
 }
 
