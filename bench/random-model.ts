@@ -56,7 +56,8 @@ export function writeRandomModel(dir: string, shape: ModelShape): NativeModelCon
     end += 2 * sizeOf(extents)
     header[name] = { dtype: 'BF16', shape: extents, data_offsets: [begin, end] }
   }
-  const text = Buffer.from(JSON.stringify(header))
+  const json = JSON.stringify(header)
+  const text = Buffer.from(json.padEnd(Math.ceil(json.length / 8) * 8)) // values begin at a multiple of eight
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(text.length))
   const draft = `${file}.draft`

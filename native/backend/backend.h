@@ -30,25 +30,30 @@ struct Context {
   Context polling(const Job& by) const { return {kernels, pool, scratch, &by}; }
 };
 
-// A right-hand operand B (K, N) in panels of `Kernels::panel` columns, stored in fp32 or in bf16
-// (one of the two pointers is set; a further storage type is a further pointer):
+// A right-hand operand B (K, N), one of three ways (a further storage type is a further pointer).
+// In panels of `Kernels::panel` columns, fp32 or bf16:
 //   fp32:  B[k][n] = data[(n / panel) * panel_stride + k * panel + n % panel]
 //   bf16:  the same, but within a row of a panel columns c and c + panel / 2 are neighbours, so
 //   that
 //          one vector load gives both halves by a shift and a mask: column c lies at
 //          2 c for c < panel / 2, else at 2 (c - panel / 2) + 1.
-// A bf16 value is widened to fp32 before it is multiplied, and the sum is fp32 in the same order: a
-// matrix of bf16 values gives the same bits in either storage. The last panel is padded with zeros.
-// A range of k begins k0 * panel values later, a range of n that starts at a multiple of panel
-// (n0 / panel) * panel_stride values later: shifted().
+// Or as a checkpoint holds it, unpacked: bf16 rows (N, K), B[k][n] = rows[n * K + k]. Kernels pack
+// a block of these when they need it, which is for weights that are used once or twice. A bf16
+// value is widened to fp32 before it is multiplied, and the sum is fp32 in the same order: a matrix
+// of bf16 values gives the same bits in either storage. The last panel is padded with zeros. A
+// range of k begins k0 * panel values later, a range of n that starts at a multiple of panel (n0 /
+// panel) * panel_stride values later: shifted().
 struct Panels {
   const float* data = nullptr;
   int64_t panel_stride = 0;  // values from one panel to the next; K * panel for a whole matrix
   const uint16_t* bf16 = nullptr;
+  const uint16_t* rows = nullptr;
+  int64_t begin = 0;  // rows: where B begins, in values of panels
 
-  bool empty() const { return !data && !bf16; }
+  bool empty() const { return !data && !bf16 && !rows; }
   Panels shifted(int64_t values) const {
-    return {data ? data + values : nullptr, panel_stride, bf16 ? bf16 + values : nullptr};
+    return {data ? data + values : nullptr, panel_stride, bf16 ? bf16 + values : nullptr, rows,
+            begin + values};
   }
 };
 
@@ -116,6 +121,8 @@ struct Kernels {
   // The same into bf16 panels, values rounded to the nearest (ties to even).
   void (*pack_bf16)(const Context&, uint16_t* panels, const float* b, int64_t k, int64_t n,
                     int64_t k_stride, int64_t n_stride);
+  // bf16 rows (n, k) into bf16 panels, as they are.
+  void (*pack_rows)(const Context&, uint16_t* panels, const uint16_t* rows, int64_t k, int64_t n);
   // C (M, N), row stride ldc = start + sum over terms of A x B, terms in order, k ascending. bias:
   // (N).
   void (*gemm)(const Context&, float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,

@@ -42,8 +42,8 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
           "0 to " + std::to_string(c.vocab - 1), std::to_string(id),
           "the tokenizer belongs to another model");
   for (const int32_t p : batch.positions)
-    check(p >= 0 && p < model.rope_positions(), "RR_PROMPT_TOO_LONG", "a position of the sequence",
-          "0 to " + std::to_string(model.rope_positions() - 1), std::to_string(p),
+    check(p >= 0 && p < model.most_positions(), "RR_PROMPT_TOO_LONG", "a position of the sequence",
+          "0 to " + std::to_string(model.most_positions() - 1), std::to_string(p),
           "shorten the prompt or the completion");
   int64_t row = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
@@ -74,6 +74,7 @@ void decoder_forward(const Context& context, const Model& model, const AdapterSt
   const ModelConfig& c = model.config();
   const Kernels& kernels = *context.kernels;
   const int64_t t = batch.rows();
+  model.prepare_forward(context, t ? 1 + *std::ranges::max_element(batch.positions) : 0);
   if (saved) saved->layers.resize(size_t(c.layers));
 
   float* x = context.scratch->floats("decoder.x", t * c.hidden);

@@ -11,29 +11,49 @@ int64_t PanelStore::values(int panel, int64_t k, int64_t n) {
   return (n + panel - 1) / panel * panel * k;
 }
 
+// Each matrix begins at a cache line.
+static int64_t aligned_values(int panel, int64_t k, int64_t n) {
+  return (PanelStore::values(panel, k, n) + 31) / 32 * 32;
+}
+
 size_t PanelStore::add(int64_t k, int64_t n) {
   matrices_.push_back({k, n, 0});
   return matrices_.size() - 1;
 }
 
+int64_t PanelStore::bytes(WeightType type) const {
+  if (panel_ == 0) return 0;
+  int64_t total = 0;
+  for (const Matrix& m : matrices_) total += aligned_values(panel_, m.k, m.n);
+  return type == WeightType::kBF16 ? (total + 1) / 2 * 4 : total * 4;
+}
+
 void PanelStore::allocate(const Kernels& kernels, WeightType type) {
   panel_ = kernels.panel;
   half_ = type == WeightType::kBF16;
-  int64_t total = 0;
+  int64_t next = 0;
   for (Matrix& m : matrices_) {
-    m.begin = total;
-    total += (values(panel_, m.k, m.n) + 31) / 32 * 32;  // each begins at a cache line
+    m.begin = next;
+    m.rows = nullptr;
+    next += aligned_values(panel_, m.k, m.n);
   }
   memory_ = Buffer();
-  memory_.resize(half_ ? (total + 1) / 2 : total, false);
+  memory_.resize(bytes(type) / int64_t(sizeof(float)), false);
+}
+
+void PanelStore::borrow(const Kernels& kernels, size_t matrix, const uint16_t* rows) {
+  panel_ = kernels.panel;
+  matrices_[matrix].rows = rows;
 }
 
 Panels PanelStore::at(size_t matrix) const {
   const Matrix& m = matrices_[matrix];
+  const int64_t stride = m.k * panel_;
+  if (m.rows) return {nullptr, stride, nullptr, m.rows};
   const float* data = memory_.data();
   if (!data) return {};
-  if (!half_) return {data + m.begin, m.k * panel_};
-  return {nullptr, m.k * panel_, reinterpret_cast<const uint16_t*>(data) + m.begin};
+  if (!half_) return {data + m.begin, stride};
+  return {nullptr, stride, reinterpret_cast<const uint16_t*>(data) + m.begin};
 }
 
 void PanelStore::pack(const Context& context, size_t matrix, const float* b, int64_t k_stride,
@@ -52,54 +72,10 @@ void PanelStore::pack(const Context& context, size_t matrix, const float* b, int
   pack(context, matrix, b, k_stride, n_stride, 0, matrices_[matrix].n);
 }
 
-// Two values of a row and two of the row half a panel away make two words of the panel. Exponents
-// of all ones carry into the sign's place when one is added.
-bool PanelStore::pack_stored(size_t matrix, const char* rows, int64_t first, int64_t count) {
+void PanelStore::pack_rows(const Context& context, size_t matrix, const uint16_t* rows) {
   const Matrix& m = matrices_[matrix];
-  const int64_t half = panel_ / 2, row_bytes = m.k * 2;
-  constexpr int64_t kBlock = 1024;  // long runs of a row: what limits this is reading memory
-  uint16_t* panel =
-      reinterpret_cast<uint16_t*>(memory_.data()) + m.begin + first / panel_ * panel_ * m.k;
-  const auto word_at = [](const char* p) {
-    uint32_t word;
-    std::memcpy(&word, p, sizeof word);
-    return word;
-  };
-  const auto last_at = [](const char* p) {
-    uint16_t value;
-    std::memcpy(&value, p, sizeof value);
-    return uint32_t(value);
-  };
-  uint32_t bad = 0;
-  const auto note = [&](uint32_t word) { bad |= (word & 0x7F807F80u) + 0x00800080u; };
-  for (int64_t begin = 0; begin < count; begin += panel_, panel += panel_ * m.k)
-    for (int64_t k0 = 0; k0 < m.k; k0 += kBlock)
-      for (int64_t j = 0; j < half; ++j) {
-        const bool has_low = begin + j < count, has_high = begin + j + half < count;
-        const char* low = rows + (begin + j) * row_bytes;
-        const char* high = low + half * row_bytes;
-        const int64_t end = std::min(m.k, k0 + kBlock);
-        uint16_t* to = panel + 2 * j;
-        const auto put = [&](int64_t k, uint32_t word) {
-          std::memcpy(to + k * panel_, &word, sizeof word);
-        };
-        int64_t k = k0;
-        for (; k + 1 < end; k += 2) {
-          const uint32_t a = has_low ? word_at(low + 2 * k) : 0;
-          const uint32_t b = has_high ? word_at(high + 2 * k) : 0;
-          note(a);
-          note(b);
-          put(k, (a & 0xFFFFu) | b << 16);
-          put(k + 1, a >> 16 | (b & 0xFFFF0000u));
-        }
-        if (k < end) {
-          const uint32_t word =
-              (has_low ? last_at(low + 2 * k) : 0) | (has_high ? last_at(high + 2 * k) : 0) << 16;
-          note(word);
-          put(k, word);
-        }
-      }
-  return (bad & 0x80008000u) == 0;
+  context.kernels->pack_rows(context, reinterpret_cast<uint16_t*>(memory_.data()) + m.begin, rows,
+                             m.k, m.n);
 }
 
 void PanelStore::unpack(const Context& context, size_t matrix, float* w) const {

@@ -20,8 +20,11 @@ class PanelStore {
   // Memory for all; contents undefined until packed. type: kF32 or kBF16.
   void allocate(const Kernels&, WeightType type);
   bool allocated() const { return memory_.size() > 0; }
+  // Instead of memory: a matrix is read where it lies, bf16 rows (n, k), until allocate().
+  void borrow(const Kernels&, size_t matrix, const uint16_t* rows);
+  const uint16_t* borrowed(size_t matrix) const { return matrices_[matrix].rows; }
   Panels at(size_t matrix) const;
-  int64_t bytes() const { return memory_.size() * int64_t(sizeof(float)); }
+  int64_t bytes(WeightType type) const;  // that allocate() takes, 0 before it and borrow()
   static int64_t values(int panel, int64_t k, int64_t n);  // of one matrix, padding included
 
   // B[i][j] = b[i * k_stride + j * n_stride] for columns [first, first + count), first a multiple
@@ -30,15 +33,15 @@ class PanelStore {
             int64_t first, int64_t count);
   // All columns.
   void pack(const Context&, size_t matrix, const float* b, int64_t k_stride, int64_t n_stride);
-  // Columns [first, first + count) from bf16 rows as a file stores them, at any byte: rows (count,
-  // k), column j of B is row j. bf16 stores only. False where a value is NaN or infinite.
-  bool pack_stored(size_t matrix, const char* rows, int64_t first, int64_t count);
+  // All columns from bf16 rows (n, k); bf16 stores only.
+  void pack_rows(const Context&, size_t matrix, const uint16_t* rows);
   // w (n, k) row-major: column j of B is row j of w.
   void unpack(const Context&, size_t matrix, float* w) const;
 
  private:
   struct Matrix {
     int64_t k, n, begin;  // begin in values
+    const uint16_t* rows = nullptr;
   };
   std::vector<Matrix> matrices_;
   Buffer memory_;

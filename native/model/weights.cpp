@@ -2,6 +2,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "core/bfloat16.h"
@@ -15,12 +16,11 @@ namespace {
 constexpr int64_t kMostRopePositions = 131072;
 }  // namespace
 
-Model::Impl::Impl(const Context& context, const ModelConfig& c) : config(c) {
+Model::Impl::Impl(const ModelConfig& c) : config(c) {
   validate(config);
   layers.resize(size_t(config.layers));
   offsets.resize(layers.size());
   build_layout();
-  build_rope(context);
 }
 
 void Model::Impl::build_layout() {
@@ -55,8 +55,12 @@ void Model::Impl::build_layout() {
   backward.add(c.vocab, c.hidden);
 }
 
-void Model::Impl::build_rope(const Context& context) {
-  rope_positions = std::min(config.max_position, kMostRopePositions);
+// Angles of a few thousand positions at first: 131,072 of them would take longer than a short
+// prompt.
+void Model::Impl::extend_rope(const Context& context, int64_t positions) {
+  if (positions <= rope_positions) return;
+  const int64_t most = std::min(config.max_position, kMostRopePositions);
+  rope_positions = std::min(most, std::max<int64_t>(2048, std::bit_ceil(uint64_t(positions))));
   const std::vector<double> frequencies = rope_frequencies(config);
   const double length = config.rope_scaling.attention_factor;
   const int64_t half = int64_t(frequencies.size()), at_once = 256;
@@ -73,24 +77,24 @@ void Model::Impl::build_rope(const Context& context) {
   });
 }
 
-void Model::Impl::allocate(const Context& context, WeightType wanted) {
-  type = wanted;
+void Model::Impl::allocate_vectors() {
   int64_t floats = 0;
   for (size_t e = 0; e < slots.size(); ++e)
     if (is_vector(slots[e].role)) floats += layout.entries[e].size();
   vectors.resize(floats);
   point_vectors(vectors.data(), true);
+}
+
+void Model::Impl::allocate(const Context& context) {
   forward.allocate(*context.kernels, type);
   bind_panels();
   if (config.tied_head) {
     embedding = {nullptr, nullptr, head};
     return;
   }
-  const int64_t size = config.vocab * config.hidden;
-  const bool half = type == WeightType::kBF16;
-  rows.resize(half ? (size + 1) / 2 : size, false);
+  rows.resize(table_floats(), false);
   embedding = {};
-  if (half)
+  if (type == WeightType::kBF16)
     embedding.bf16 = reinterpret_cast<const uint16_t*>(rows.data());
   else
     embedding.data = rows.data();
@@ -188,7 +192,9 @@ Panels Model::head() const { return impl_->head; }
 Panels Model::head_backward() const { return impl_->head_backward; }
 const float* Model::rope_cos() const { return impl_->cos.data(); }
 const float* Model::rope_sin() const { return impl_->sin.data(); }
-int64_t Model::rope_positions() const { return impl_->rope_positions; }
+int64_t Model::most_positions() const {
+  return std::min(impl_->config.max_position, kMostRopePositions);
+}
 bool Model::trainable() const { return impl_->trainable; }
 const ParameterLayout& Model::layout() const { return impl_->layout; }
 const LayerOffsets& Model::offsets(int64_t l) const { return impl_->offsets[size_t(l)]; }
@@ -198,9 +204,16 @@ const char* Model::head_name() const {
 }
 int64_t Model::bytes() const {
   const Impl& m = *impl_;
-  const int64_t floats =
-      m.rows.size() + m.vectors.size() + m.master.size() + m.cos.size() + m.sin.size();
-  return m.forward.bytes() + m.backward.bytes() + floats * int64_t(sizeof(float));
+  int64_t floats = m.vectors.size() + m.master.size() + m.cos.size() + m.sin.size();
+  floats += m.borrowed && !m.config.tied_head ? m.table_floats() : m.rows.size();
+  return m.forward.bytes(m.type) + m.backward.bytes(m.type) + floats * int64_t(sizeof(float));
+}
+
+void Model::prepare_forward(const Context& context, int64_t positions) const {
+  Impl& m = *impl_;
+  m.extend_rope(context, positions);
+  if (m.used) m.pack_borrowed(context);
+  m.used = true;
 }
 
 // ---- training
@@ -209,6 +222,7 @@ int64_t Model::bytes() const {
 void Model::prepare_backward(const Context& context) {
   Impl& m = *impl_;
   if (m.backward.allocated()) return;
+  m.pack_borrowed(context);
   m.backward.allocate(*context.kernels, m.type);
   m.bind_panels();
   Buffer weight;
@@ -228,6 +242,7 @@ void Model::prepare_backward(const Context& context) {
 void Model::make_trainable(const Context& context) {
   Impl& m = *impl_;
   if (m.trainable) return;
+  m.pack_borrowed(context);
   m.master.resize(m.layout.total);
   for (size_t e = 0; e < m.slots.size(); ++e)
     m.read(context, e, m.master.data() + m.layout.entries[e].offset);
@@ -253,7 +268,8 @@ void Model::refresh(const Context& context) {
 }
 
 void Model::save(const Context& context, const std::string& file) const {
-  const Impl& m = *impl_;
+  Impl& m = *impl_;
+  m.pack_borrowed(context);
   Buffer copy;
   const float* flat = m.master.data();
   if (!m.trainable) {

@@ -1,6 +1,6 @@
 // The base model's weights, packed for the kernels. Stored in safetensors files (fp32, bf16, fp16)
-// or a GGUF file (those and ten block formats), mapped, not read; held as panels of fp32 or bf16.
-// Both packings of a weight exist only where a backward runs.
+// or a GGUF file (those and ten block formats), mapped, not read; held as panels of fp32 or bf16,
+// once they are used a second time. Both packings of a weight exist only where a backward runs.
 #pragma once
 #include <memory>
 #include <string>
@@ -45,16 +45,19 @@ class Model {
 
   const ModelConfig& config() const;
   WeightType type() const;  // kF32 or kBF16
-  int64_t bytes() const;    // held for weights, master and rotary tables
+  int64_t bytes() const;    // held for weights, packed, master and rotary tables
   const LayerWeights& layer(int64_t l) const;
   const Table& embedding() const;   // (V, H)
   const float* final_norm() const;  // (H)
   Panels head() const;              // (H, V)
   Panels head_backward() const;     // (V, H); empty until prepare_backward()
-  const float* rope_cos() const;    // (rope_positions, d / 2)
+  const float* rope_cos() const;    // (positions, d / 2)
   const float* rope_sin() const;
-  int64_t rope_positions() const;  // max_position, at most 131072
+  int64_t most_positions() const;  // max_position, at most 131072
 
+  // Before every forward, of positions [0, positions): the tables of angles grow to them. The first
+  // forward reads bf16 weights from their files, the second packs them.
+  void prepare_forward(const Context&, int64_t positions) const;
   void prepare_backward(const Context&);  // packs the transposed panels once
 
   // Full-parameter mode: one flat master of every weight under its checkpoint name (a tied head is

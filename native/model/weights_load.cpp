@@ -1,7 +1,8 @@
 // Weights from files, or drawn at random.
 //
-// A matrix goes from the mapped file to its panels in strips of one panel, each strip widened to
-// fp32, checked and packed by one thread, so nothing of a matrix's size is held beside the panels.
+// bf16 matrices are checked and left where they lie until their second use. Others go from the
+// mapped file to their panels in strips of one panel, each strip widened to fp32, checked and
+// packed by one thread, so nothing of a matrix's size is held beside the panels.
 #include <algorithm>
 #include <atomic>
 #include <cfloat>
@@ -78,37 +79,47 @@ WeightType resolved(WeightType wanted, const ParameterLayout& layout,
   return WeightType::kBF16;
 }
 
-// bf16 rows in the order of the checkpoint need no widening: they are packed as they lie. False
-// where a value is not finite.
-bool pack_as_stored(const Context& context, PanelStore& store, size_t index,
-                    const StoredTensor& tensor, const Parameter& p) {
-  const int64_t panel = context.kernels->panel, at_once = std::max<int64_t>(panel, 64);
-  const char* rows = static_cast<const char*>(tensor.view.data);
-  std::atomic<bool> finite{true};
-  for_each_task(context, (p.rows + at_once - 1) / at_once, [&](int64_t task, int) {
-    const int64_t first = task * at_once, count = std::min(at_once, p.rows - first);
-    if (!store.pack_stored(index, rows + first * p.cols * 2, first, count)) finite = false;
+// bf16 rows (n, k) in the order of the checkpoint, else null.
+const uint16_t* stored_rows(const StoredTensor& tensor) {
+  const bool even = reinterpret_cast<uintptr_t>(tensor.view.data) % alignof(uint16_t) == 0;
+  if (tensor.view.dtype != DType::kBF16 || tensor.interleaved != 0 || !even) return nullptr;
+  return static_cast<const uint16_t*>(tensor.view.data);
+}
+
+// NaN or infinite among bf16 values: exponents of all ones carry into the sign's place when one is
+// added. Those are counted only where there are any.
+int64_t count_bad(const Context& context, const uint16_t* values, int64_t n) {
+  constexpr int64_t kAtOnce = 1 << 20;
+  std::atomic<int64_t> bad{0};
+  for_each_task(context, (n + kAtOnce - 1) / kAtOnce, [&](int64_t task, int) {
+    const int64_t end = std::min(n, (task + 1) * kAtOnce);
+    uint16_t carried = 0;
+    for (int64_t i = task * kAtOnce; i < end; ++i)
+      carried |= uint16_t((values[i] & 0x7F80u) + 0x0080u);
+    if (!(carried & 0x8000u)) return;
+    for (int64_t i = task * kAtOnce; i < end; ++i) bad += (values[i] & 0x7F80u) == 0x7F80u;
   });
-  return finite;
+  return bad;
 }
 
 // Threads of the context, each with a buffer of its own.
 class Strips {
  public:
-  explicit Strips(const Context& context)
-      : context_(context), buffers_(size_t(context.pool ? context.pool->size() : 1)) {}
+  Strips(const Context& context, float largest)
+      : context_(context),
+        largest_(largest),
+        buffers_(size_t(context.pool ? context.pool->size() : 1)) {}
 
   // use(serial context, values, first row, rows) for strips of `height` rows; counts bad values.
   template <class Use>
-  void each(const StoredTensor& tensor, const Parameter& p, int64_t height, float largest,
-            Use&& use) {
+  void each(const StoredTensor& tensor, const Parameter& p, int64_t height, Use&& use) {
     std::atomic<int64_t> bad{0};
     for (Buffer& b : buffers_) b.resize(height * p.cols, false);
     for_each_task(context_, (p.rows + height - 1) / height, [&](int64_t task, int worker) {
       const int64_t first = task * height, count = std::min(height, p.rows - first);
       float* values = buffers_[size_t(worker)].data();
       tensor.rows(values, first, count);
-      bad += count_bad(values, count * p.cols, largest);
+      bad += count_bad(values, count * p.cols, largest_);
       const Context serial{context_.kernels, nullptr, nullptr, nullptr};
       use(serial, values, first, count);
     });
@@ -117,6 +128,7 @@ class Strips {
 
  private:
   const Context& context_;
+  const float largest_;
   std::vector<Buffer> buffers_;
 };
 
@@ -125,59 +137,106 @@ class Strips {
 std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& given,
                                    const std::vector<std::string>& paths, WeightType wanted,
                                    const Job& job) {
-  const WeightFiles files(given, paths);
+  auto files = std::make_unique<WeightFiles>(given, paths);
   ModelConfig config = given;
-  config.rope_scaling.divisors = files.rope_divisors();
+  config.rope_scaling.divisors = files->rope_divisors();
   std::unique_ptr<Model> model(new Model);
-  model->impl_ = std::make_unique<Impl>(context, config);
+  model->impl_ = std::make_unique<Impl>(config);
   Impl& m = *model->impl_;
-  const std::vector<const StoredTensor*> tensors = match(config, m.layout, files);
-  m.allocate(context, resolved(wanted, m.layout, tensors));
-  const bool half = m.type == WeightType::kBF16;
-  const float largest = half ? kLargestBfloat16 : FLT_MAX;
-  Strips strips(context);
+  const std::vector<const StoredTensor*> tensors = match(config, m.layout, *files);
+  m.type = resolved(wanted, m.layout, tensors);
+  m.allocate_vectors();
+  m.extend_rope(context, 1);
   job.total(int32_t(tensors.size()));
+  bool as_stored = true;
   for (size_t e = 0; e < tensors.size(); ++e) {
-    job.poll();
     const Parameter& p = m.layout.entries[e];
-    if (is_vector(m.slots[e].role)) {
-      float* to = const_cast<float*>(m.vector_of(m.slots[e]));  // our own `vectors`
-      tensors[e]->vector(to);
-      require_finite(p, count_bad(to, p.size(), FLT_MAX));
-    } else if (m.packed(e)) {
-      const size_t index = m.panel_index(m.slots[e]);
-      const bool as_stored =
-          half && tensors[e]->view.dtype == DType::kBF16 && tensors[e]->interleaved == 0;
-      // What is refused there is counted here.
-      if (!as_stored || !pack_as_stored(context, m.forward, index, *tensors[e], p))
-        strips.each(*tensors[e], p, context.kernels->panel, largest,
-                    [&](const Context& serial, const float* w, int64_t first, int64_t count) {
-                      m.forward.pack(serial, index, w, 1, p.cols, first, count);
-                    });
-    } else {
-      float* rows = m.rows.data();
-      strips.each(*tensors[e], p, 32, largest,
-                  [&](const Context&, const float* w, int64_t first, int64_t count) {
-                    const int64_t n = count * p.cols;
-                    uint16_t* bf16 = reinterpret_cast<uint16_t*>(rows) + first * p.cols;
-                    if (half)
-                      std::transform(w, w + n, bf16, to_bfloat16);
-                    else
-                      std::copy(w, w + n, rows + first * p.cols);
-                  });
+    if (!is_vector(m.slots[e].role)) {
+      as_stored &= stored_rows(*tensors[e]) != nullptr;
+      continue;
     }
-    release_pages(tensors[e]->view.data, tensors[e]->view.bytes());
+    float* to = const_cast<float*>(m.vector_of(m.slots[e]));  // our own `vectors`
+    tensors[e]->vector(to);
+    require_finite(p, count_bad(to, p.size(), FLT_MAX));
     job.advance(1);
   }
+  if (!as_stored) {
+    m.pack_matrices(context, *files, false, job);
+    return model;
+  }
+  m.borrowed = std::move(files);
+  m.borrow_matrices(context, job);
   return model;
+}
+
+void Model::Impl::borrow_matrices(const Context& context, const Job& job) {
+  const std::vector<const StoredTensor*> tensors = match(config, layout, *borrowed);
+  for (size_t e = 0; e < tensors.size(); ++e) {
+    if (is_vector(slots[e].role)) continue;
+    job.poll();
+    const uint16_t* rows = stored_rows(*tensors[e]);
+    require_finite(layout.entries[e], count_bad(context, rows, layout.entries[e].size()));
+    if (packed(e))
+      forward.borrow(*context.kernels, panel_index(slots[e]), rows);
+    else
+      embedding = {nullptr, rows, {}};
+    job.advance(1);
+  }
+  bind_panels();
+  if (config.tied_head) embedding = {nullptr, nullptr, head};
+}
+
+// checked: every value is known to be finite.
+void Model::Impl::pack_matrices(const Context& context, const WeightFiles& files, bool checked,
+                                const Job& job) {
+  const std::vector<const StoredTensor*> tensors = match(config, layout, files);
+  const bool half = type == WeightType::kBF16;
+  allocate(context);
+  Strips strips(context, half ? kLargestBfloat16 : FLT_MAX);
+  for (size_t e = 0; e < tensors.size(); ++e) {
+    if (is_vector(slots[e].role)) continue;
+    job.poll();
+    const Parameter& p = layout.entries[e];
+    const uint16_t* stored = half ? stored_rows(*tensors[e]) : nullptr;
+    if (stored && !checked) require_finite(p, count_bad(context, stored, p.size()));
+    const size_t index = packed(e) ? panel_index(slots[e]) : 0;
+    if (stored && packed(e)) {
+      forward.pack_rows(context, index, stored);
+    } else if (packed(e)) {
+      strips.each(*tensors[e], p, context.kernels->panel,
+                  [&](const Context& serial, const float* w, int64_t first, int64_t count) {
+                    forward.pack(serial, index, w, 1, p.cols, first, count);
+                  });
+    } else {
+      strips.each(
+          *tensors[e], p, 32, [&](const Context&, const float* w, int64_t first, int64_t count) {
+            const int64_t at = first * p.cols, n = count * p.cols;
+            if (half)
+              std::transform(w, w + n, reinterpret_cast<uint16_t*>(rows.data()) + at, to_bfloat16);
+            else
+              std::copy(w, w + n, rows.data() + at);
+          });
+    }
+    release_pages(tensors[e]->view.data, tensors[e]->view.bytes());
+    if (!checked) job.advance(1);
+  }
+}
+
+void Model::Impl::pack_borrowed(const Context& context) {
+  if (!borrowed) return;
+  const std::unique_ptr<WeightFiles> files = std::move(borrowed);
+  pack_matrices(context, *files, true, {});
 }
 
 std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& config,
                                      uint64_t seed, float deviation, WeightType type) {
   std::unique_ptr<Model> model(new Model);
-  model->impl_ = std::make_unique<Impl>(context, config);
+  model->impl_ = std::make_unique<Impl>(config);
   Impl& m = *model->impl_;
-  m.allocate(context, type == WeightType::kAuto ? WeightType::kF32 : type);
+  m.type = type == WeightType::kAuto ? WeightType::kF32 : type;
+  m.allocate_vectors();
+  m.extend_rope(context, 1);
+  m.allocate(context);
   Buffer weight;
   for (size_t e = 0; e < m.slots.size(); ++e) {
     const int64_t n = m.layout.entries[e].size();

@@ -76,9 +76,9 @@ void check_sequence(const Model& model, const std::vector<int32_t>& ids, int64_t
                   std::string(what) + " holds a token outside the vocabulary",
                   "0 to " + std::to_string(v - 1), std::to_string(id),
                   "the tokenizer and the model do not belong together");
-  check(length <= model.rope_positions(), "RR_PROMPT_TOO_LONG",
+  check(length <= model.most_positions(), "RR_PROMPT_TOO_LONG",
         std::string(what) + " does not fit the model's context",
-        "at most " + std::to_string(model.rope_positions()) + " tokens", std::to_string(length),
+        "at most " + std::to_string(model.most_positions()) + " tokens", std::to_string(length),
         "shorten the history or the completion");
 }
 

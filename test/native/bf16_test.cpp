@@ -1,8 +1,10 @@
 // Weights held in bf16 give the bits of fp32 panels that hold the same (rounded) values: in every
 // product, whatever its rows, in the head, in the embedding, and in a whole decoder's gradients.
 #include <bit>
+#include <fstream>
 
 #include "core/bfloat16.h"
+#include "core/check.h"
 #include "model/panel_store.h"
 #include "temporary_folder.h"
 #include "tiny_decoder.h"
@@ -27,6 +29,14 @@ struct Bf16Matrix {
     panels = store.at(0);
   }
 };
+
+// (n, k) as a checkpoint holds B (k, n), b[i * ks + j * ns].
+std::vector<uint16_t> stored_rows(const float* b, int64_t k, int64_t n, int64_t ks, int64_t ns) {
+  std::vector<uint16_t> rows;
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t i = 0; i < k; ++i) rows.push_back(to_bfloat16(b[i * ks + j * ns]));
+  return rows;
+}
 
 RR_TEST("bf16: rounding is to the nearest, ties to even") {
   const struct {
@@ -55,16 +65,25 @@ RR_TEST("bf16: products have the bits of fp32 panels of the same values, for eve
           auto want = nans(m * n), got = nans(m * n), columns = nans(m * n);
           const GemmTerm in_fp32{a.data(), k, 1, full.panels, k};
           const GemmTerm in_bf16{a.data(), k, 1, half.panels, k};
+          const auto rows = stored_rows(b.data(), k, n, n, 1);
+          const Panels as_stored{nullptr, k * panel, nullptr, rows.data()};
           kernels->gemm(ctx, want.data(), n, m, n, &in_fp32, 1, GemmStart::kBias, bias.data());
           kernels->gemm(ctx, got.data(), n, m, n, &in_bf16, 1, GemmStart::kBias, bias.data());
           expect_same_bits(got.data(), want.data(), m * n, "product");
           std::vector<float> turned(a.size());
           for (int64_t i = 0; i < m; ++i)
             for (int64_t j = 0; j < k; ++j) turned[size_t(j * m + i)] = a[size_t(i * k + j)];
-          const GemmTerm by_columns{turned.data(), 1, m, half.panels, k};
-          kernels->gemm(ctx, columns.data(), n, m, n, &by_columns, 1, GemmStart::kBias,
+          for (const Panels& panels : {half.panels, as_stored}) {
+            const GemmTerm by_columns{turned.data(), 1, m, panels, k};
+            kernels->gemm(ctx, columns.data(), n, m, n, &by_columns, 1, GemmStart::kBias,
+                          bias.data());
+            expect_same_bits(columns.data(), want.data(), m * n, "A column-major");
+          }
+          auto unpacked = nans(m * n);
+          const GemmTerm from_rows{a.data(), k, 1, as_stored, k};
+          kernels->gemm(ctx, unpacked.data(), n, m, n, &from_rows, 1, GemmStart::kBias,
                         bias.data());
-          expect_same_bits(columns.data(), want.data(), m * n, "A column-major");
+          expect_same_bits(unpacked.data(), want.data(), m * n, "B as stored");
         }
   }
 }
@@ -93,23 +112,17 @@ RR_TEST("bf16: packing rounds, pads with zeros and unpacks; strips give what the
         for (int64_t i = 0; i < values; ++i) zeros += whole.panels.bf16[i] == 0;
         expect(zeros >= values - n * k, "padding");
 
-        std::string stored(1, 'x');  // from an odd byte on
-        for (const float x : want) {
-          const uint16_t bits = to_bfloat16(x);
-          stored.append(reinterpret_cast<const char*>(&bits), 2);
-        }
-        PanelStore as_stored;
-        as_stored.add(k, n);
-        as_stored.allocate(*kernels, WeightType::kBF16);
-        expect(as_stored.pack_stored(0, stored.data() + 1, 0, n), "finite");
+        const auto rows = stored_rows(want.data(), k, n, 1, k);
+        PanelStore from_rows;
+        from_rows.add(k, n);
+        from_rows.borrow(*kernels, 0, rows.data());
+        const int64_t bytes = from_rows.bytes(WeightType::kBF16);
+        expect(from_rows.at(0).rows == rows.data() && !from_rows.allocated(), "borrowed");
+        from_rows.allocate(*kernels, WeightType::kBF16);
+        expect(from_rows.bytes(WeightType::kBF16) == bytes, "as announced");
+        from_rows.pack_rows(ctx, 0, rows.data());
         for (int64_t i = 0; i < values; ++i)
-          expect(as_stored.at(0).bf16[i] == whole.panels.bf16[i], "as stored");
-        for (const uint16_t odd : {0x7F80, 0xFF80, 0x7FC1})
-          for (const size_t at : {size_t(0), size_t(n * k / 2), size_t(n * k - 1)}) {
-            std::string damaged = stored;
-            std::memcpy(damaged.data() + 1 + 2 * at, &odd, 2);
-            expect(!as_stored.pack_stored(0, damaged.data() + 1, 0, n), "not finite");
-          }
+          expect(from_rows.at(0).bf16[i] == whole.panels.bf16[i], "from rows");
       }
   }
 }
@@ -129,9 +142,10 @@ RR_TEST("bf16: the embedding is read from rows or from the head's panels, in eit
     for (const float x : table) half.push_back(to_bfloat16(x));
     const PackedMatrix full_panels(ctx, table.data(), h, v, 1, h);
     const Bf16Matrix half_panels(ctx, table.data(), h, v, 1, h);
-    for (const Table& form : {Table{table.data(), nullptr, {}}, Table{nullptr, half.data(), {}},
-                              Table{nullptr, nullptr, full_panels.panels},
-                              Table{nullptr, nullptr, half_panels.panels}}) {
+    for (const Table& form :
+         {Table{table.data(), nullptr, {}}, Table{nullptr, half.data(), {}},
+          Table{nullptr, nullptr, full_panels.panels}, Table{nullptr, nullptr, half_panels.panels},
+          Table{nullptr, nullptr, {nullptr, h * kernels->panel, nullptr, half.data()}}}) {
       auto y = nans(t * h);
       kernels->embedding_forward(ctx, y.data(), ids.data(), form, t, h);
       expect_same_bits(y.data(), want.data(), t * h, "rows");
@@ -172,6 +186,89 @@ RR_TEST("bf16: a decoder of bf16 values is the same to the bit, forward and back
       bf16->make_trainable(context);
       expect(bf16->type() == WeightType::kF32, "trained in fp32");
       expect_same_bits(bf16->values(), source->values(), source->layout().total, "master");
+    }
+  }
+}
+
+// A checkpoint of bf16 matrices and fp32 vectors, as `model`'s master rounds to.
+void write_bf16(Model& model, const std::string& path) {
+  std::string header = "{", data;
+  for (const Parameter& p : model.layout().entries) {
+    const size_t begin = data.size();
+    for (int64_t i = 0; i < p.size(); ++i) {
+      const float x = model.values()[p.offset + i];
+      const uint16_t half = to_bfloat16(x);
+      data.append(
+          p.decay ? reinterpret_cast<const char*>(&half) : reinterpret_cast<const char*>(&x),
+          p.decay ? 2 : 4);
+    }
+    const std::string rows = p.decay ? std::to_string(p.rows) + "," : "";
+    header += (header.size() > 1 ? ",\"" : "\"") + p.name + "\":{\"dtype\":\"" +
+              (p.decay ? "BF16" : "F32") + "\",\"shape\":[" + rows + std::to_string(p.cols) +
+              "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(data.size()) +
+              "]}";
+  }
+  header += "}";
+  header.append((8 - header.size() % 8) % 8, ' ');
+  const uint64_t size = header.size();
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&size), 8);
+  file << header << data;
+}
+
+RR_TEST("bf16: read where the file lies, packed at the second forward, the same bits both times") {
+  const TemporaryFolder folder;
+  for (const Kernels* kernels : cpu_kernels()) {
+    TestContext context(*kernels, 2);
+    for (const Family& family : families()) {
+      const auto source = tiny_model(context, family.config, 63);
+      for (const Parameter& p : source->layout().entries)
+        for (int64_t i = p.offset; p.decay && i < p.offset + p.size(); ++i)
+          source->values()[i] = rounded(source->values()[i]);
+      source->refresh(context);
+      const std::string file = folder / "bf16";
+      write_bf16(*source, file);
+      Random random(64);
+      Example example;
+      append(example, random_ids(random, family.config, 13), random.normals(13));
+      Pass want;
+      want.run(context, *source, {}, example);
+      for (const WeightType type : {WeightType::kAuto, WeightType::kF32}) {
+        const auto model = Model::load(context, family.config, {file}, type);
+        const int64_t bytes = model->bytes();
+        for (int forward = 0; forward < 3; ++forward) {
+          const std::string name = family.name + ", forward " + std::to_string(forward);
+          expect((model->head().rows == nullptr) == (forward > 1), name + ", packed");
+          expect(model->bytes() == bytes, name + ", bytes");
+          auto hidden = nans(int64_t(want.hidden.size()));
+          Activations saved;
+          decoder_forward_train(context, *model, {}, example.batch, hidden.data(), saved);
+          expect_same_bits(hidden.data(), want.hidden.data(), int64_t(hidden.size()), name);
+        }
+        const auto trained = Model::load(context, family.config, {file}, type);
+        trained->make_trainable(context);
+        expect_same_bits(trained->values(), source->values(), source->layout().total, "master");
+        const auto saved = Model::load(context, family.config, {file}, type);
+        saved->save(context, folder / "saved");
+        const auto again = Model::load(context, family.config, {folder / "saved"});
+        again->make_trainable(context);
+        expect_same_bits(again->values(), source->values(), source->layout().total, "saved");
+      }
+      for (const char* name : {"model.embed_tokens.weight", "model.layers.1.mlp.up_proj.weight"}) {
+        const int64_t at = source->layout().at(name).offset + 5;
+        const float kept = source->values()[at];
+        source->values()[at] = std::numeric_limits<float>::infinity();
+        write_bf16(*source, folder / "damaged");
+        source->values()[at] = kept;
+        bool refused = false;
+        try {
+          Model::load(context, family.config, {folder / "damaged"});
+        } catch (const Error& error) {
+          refused = error.code == std::string("RR_NON_FINITE_WEIGHTS") &&
+                    std::string(error.what()).find(name) != std::string::npos;
+        }
+        expect(refused, std::string("not finite: ") + name);
+      }
     }
   }
 }

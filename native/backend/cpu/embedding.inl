@@ -14,6 +14,8 @@ static void embedding_row(float* y, const Table& table, int64_t id, int64_t h) {
     __builtin_memcpy(y, table.data + id * h, size_t(h) * sizeof(float));
   } else if (table.bf16) {
     for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(table.bf16[id * h + j]);
+  } else if (panel.rows) {
+    for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(panel.rows[id * h + j]);
   } else if (panel.data) {
     for (int64_t j = 0; j < h; ++j) y[j] = panel.data[j * kPanel + column];
   } else {

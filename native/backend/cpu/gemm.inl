@@ -76,6 +76,75 @@ static GemmMicro<Stored> gemm_micro_for(int rows, int panels) {
   return gemm_micro_of<kRows, kColumns, Stored>(rows);
 }
 
+// Lane i is lane from[i] of a, or of b behind a.
+static inline Words pick(Words a, Words b, Words from) {
+#if defined(__GNUC__) && !defined(__clang__)
+  return __builtin_shuffle(a, b, from);
+#else
+  Words out;
+  for (int i = 0; i < kLanes; ++i) out[i] = from[i] < kLanes ? a[from[i]] : b[from[i] - kLanes];
+  return out;
+#endif
+}
+
+// A square of words, by exchanging ever larger squares beside its diagonal.
+template <int kSide = 1>
+static inline void transpose(Words* square) {
+  if constexpr (kSide < kLanes) {
+    Words upper, lower;
+    for (unsigned lane = 0; lane < unsigned(kLanes); ++lane) {
+      upper[lane] = lane & kSide ? lane - kSide + kLanes : lane;
+      lower[lane] = lane & kSide ? lane + kLanes : lane + kSide;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+      if (i & kSide) continue;
+      const Words a = square[i], b = square[i + kSide];
+      square[i] = pick(a, b, upper);
+      square[i + kSide] = pick(a, b, lower);
+    }
+    transpose<2 * kSide>(square);
+  }
+}
+
+// Rows [0, columns) of `row_values` bf16 values each, values [0, k) of them, into one panel's block
+// (k, kPanel); columns beyond are zero. A word holds two values of a row, so words are transposed
+// and the halves of low and high columns exchanged.
+static void pack_block(uint16_t* to, const uint16_t* rows, int64_t row_values, int64_t k,
+                       int64_t columns) {
+  int64_t kk = 0;
+  if (columns == kPanel)
+    for (; kk + 2 * kLanes <= k; kk += 2 * kLanes) {
+      Words low[kLanes], high[kLanes];
+      for (int j = 0; j < kLanes; ++j) {
+        __builtin_memcpy(&low[j], rows + j * row_values + kk, sizeof(Words));
+        __builtin_memcpy(&high[j], rows + (j + kLanes) * row_values + kk, sizeof(Words));
+      }
+      transpose(low);
+      transpose(high);
+      for (int j = 0; j < kLanes; ++j) {
+        const Words even = (low[j] & 0xffffu) | high[j] << 16;
+        const Words odd = low[j] >> 16 | (high[j] & 0xffff0000u);
+        __builtin_memcpy(to + (kk + 2 * j) * kPanel, &even, sizeof even);
+        __builtin_memcpy(to + (kk + 2 * j + 1) * kPanel, &odd, sizeof odd);
+      }
+    }
+  for (; kk < k; ++kk)
+    for (int64_t c = 0; c < kPanel; ++c)
+      to[kk * kPanel + (c < kLanes ? 2 * c : 2 * (c - kLanes) + 1)] =
+          c < columns ? rows[c * row_values + kk] : 0;
+}
+
+// `panels` panels of k values from where b begins, packed into `block`.
+static Panels packed_block(uint16_t* block, const Panels& b, int64_t k, int panels, int64_t last) {
+  const int64_t row_values = b.panel_stride / kPanel;
+  const int64_t first = b.begin / b.panel_stride * kPanel, k0 = b.begin % b.panel_stride / kPanel;
+  for (int p = 0; p < panels; ++p)
+    pack_block(block + p * k * kPanel, b.rows + (first + p * kPanel) * row_values + k0, row_values,
+               k, p == panels - 1 ? last : kPanel);
+  return {nullptr, k * kPanel, block};
+}
+
 static bool gemm_by_columns(const GemmTerm& term) {
   return term.row_stride == 1 && term.col_stride != 1;
 }
@@ -107,6 +176,7 @@ static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels
 static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,
                         int term_count, GemmStart start, const float* bias) {
   const int64_t panels = (n + kPanel - 1) / kPanel;
+  uint16_t block[4 * kDepth * kPanel];  // of as many panels as are worked on at once
   for (int64_t p = 0; p < panels;) {
     int at_once = gemm_panels_at_once(m);
     while (at_once > panels - p) at_once /= 2;
@@ -117,7 +187,8 @@ static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmT
       const GemmTerm& term = terms[t];
       for (int64_t k0 = 0; k0 < term.k; k0 += kDepth) {
         const int64_t k = term.k - k0 < kDepth ? term.k - k0 : kDepth;
-        const Panels b = term.b.shifted(p * term.b.panel_stride + k0 * kPanel);
+        const Panels at = term.b.shifted(p * term.b.panel_stride + k0 * kPanel);
+        const Panels b = at.rows ? packed_block(block, at, k, at_once, last) : at;
         gemm_rows(c + p * kPanel, ldc, m, last, at_once, term, k0, k, b, from, panel_bias);
         from = GemmStart::kAccumulate;
       }
@@ -131,7 +202,7 @@ static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmT
 }
 
 static bool gemm_needs_copy(const GemmTerm& term) {
-  return term.col_stride != 1 && (term.row_stride != 1 || term.b.bf16);
+  return term.col_stride != 1 && (term.row_stride != 1 || term.b.bf16 || term.b.rows);
 }
 
 // Terms whose A is neither row- nor column-major are copied to rows first.
@@ -260,5 +331,13 @@ static void pack(const Context& ctx, Stored* panels, const float* b, int64_t k, 
   cpu::parallel(ctx, (n + kPanel - 1) / kPanel, [&](int64_t p, int) {
     const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
     pack_panel(panels + p * k * kPanel, b + p * kPanel * n_stride, k, width, k_stride, n_stride);
+  });
+}
+
+static void pack_rows(const Context& ctx, uint16_t* panels, const uint16_t* rows, int64_t k,
+                      int64_t n) {
+  cpu::parallel(ctx, (n + kPanel - 1) / kPanel, [&](int64_t p, int) {
+    const int64_t left = n - p * kPanel, width = left < kPanel ? left : kPanel;
+    pack_block(panels + p * k * kPanel, rows + p * kPanel * k, k, k, width);
   });
 }

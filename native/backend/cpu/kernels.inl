@@ -21,6 +21,7 @@ static Kernels kernel_table(const char* name) {
   table.panel = kPanel;
   table.pack = pack<float>;
   table.pack_bf16 = pack<uint16_t>;
+  table.pack_rows = pack_rows;
   table.gemm = gemm;
   table.rmsnorm_forward = rmsnorm_forward;
   table.rmsnorm_backward = rmsnorm_backward;
