@@ -14,6 +14,7 @@
  */
 
 import type { ItemIndex } from '../data/types.js'
+import { coverage } from './metrics.js'
 
 export interface PopularityInput {
   /** phi, one per catalogue item. */
@@ -155,7 +156,7 @@ export function popularityMetrics(input: PopularityInput): PopularityMetrics {
     ),
     aclt: mean(tail),
     gini: gini(times),
-    coverage: distinct / counts.length,
+    coverage: coverage(recommendations, counts.length),
     entropy,
     entropy_norm: entropy / Math.log(counts.length),
     div_ratio: distinct / total,

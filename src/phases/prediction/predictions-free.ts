@@ -43,7 +43,11 @@ export async function writeFreely(
 }
 
 /** As published tables count: titles that stand in the text, upper and lower case alike. */
-function candidatesNamed({ dataset }: ModelContext, { candidates }: Instance, answer: string): number {
+export function candidatesNamed(
+  { dataset }: { readonly dataset: Pick<ModelContext['dataset'], 'items'> },
+  { candidates }: Instance,
+  answer: string,
+): number {
   const text = answer.toLowerCase()
   return candidates.filter((item) => text.includes((dataset.items[item] as Item).title.text.toLowerCase()))
     .length
