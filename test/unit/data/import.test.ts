@@ -185,6 +185,21 @@ describe('import', () => {
     })
   })
 
+  it('joins no titles to numbers that are no ids, and names a number that the map lacks', async () => {
+    const { files } = layouts['Goodreads CSV with the map of its books'] as Layout
+    const { 'book_id_map.csv': map, ...others } = files
+    // Ids of the books as the numbers of the table, which are other books.
+    const books = '{"book_id": "3", "title": "Somebody Else", "isbn": ""}\n'
+    const { sets } = await imported({ files: { ...others, 'goodreads_books.json.gz': books } })
+    expect(sets[0]).toMatchObject({ titled: 0 })
+    expect(sets[0]?.notes.join()).toContain('book_id_map.csv')
+    const short = String(map).split('\n').slice(0, -2).join('\n')
+    expect(await refusal({ files: { ...files, 'book_id_map.csv': short } })).toMatchObject({
+      code: 'RR_DATA_MALFORMED',
+      details: { expected: 'a number of the map', got: '24' },
+    })
+  })
+
   it.each([
     ['log.csv:3: a timestamp', 'user,item,timestamp\n1,2,1300000000\n1,3,yesterday\n', 'RR_DATA_MALFORMED'],
     ['log.csv:3: an empty item', 'user,item\n1,2\n1,\n', 'RR_DATA_MALFORMED'],
