@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Argv } from 'yargs'
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.js'
+import { type TiePolicy, tiePolicies } from '../data/raw.js'
 import { ReasonrecError } from '../engine/index.js'
 import { modelFolder } from '../hub/repository.js'
 import { presetFile } from '../methods/registry.js'
@@ -23,6 +24,7 @@ export interface RunArguments extends CommonArguments {
   readonly preset?: string | undefined
   readonly model?: string | undefined
   readonly data?: string | undefined
+  readonly ties?: TiePolicy | undefined
   readonly reward?: readonly string[] | undefined
 }
 
@@ -70,6 +72,10 @@ export function runOptions<T>(parser: Argv<T>) {
       describe: 'Hugging Face model folder, a GGUF file, or ORG/NAME of the cache',
     })
     .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
+    .option('ties', {
+      choices: tiePolicies,
+      describe: 'Interactions of a user with equal times (data.ties): order of the file, drawn, or refused',
+    })
     .option('reward', {
       type: 'string',
       array: true,
@@ -105,6 +111,7 @@ function sourcesOf(args: RunArguments): ConfigSources {
     options: {
       ...(args.model !== undefined && { 'model.dir': modelFolder(args.model) }),
       ...(args.data !== undefined && { 'data.dir': resolve(args.data) }),
+      ...(args.ties !== undefined && { 'data.ties': args.ties }),
       ...(args.reward !== undefined && { 'rl.reward.user': args.reward.map((file) => resolve(file)) }),
       ...(args.seed !== undefined && { seed: args.seed }),
       ...(args.threads !== undefined && { 'model.threads': args.threads }),

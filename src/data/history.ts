@@ -54,7 +54,7 @@ export function buildSequences(raw: RawData, catalogue: Catalogue): Sequences {
     if (sequence) sequence.push(interaction)
     else byUser.set(user, [interaction])
   }
-  let doubled = 0
+  let doubled = raw.doubled
   let tied = 0
   let adjacent = 0
   for (const [user, sequence] of byUser) {
@@ -69,7 +69,7 @@ export function buildSequences(raw: RawData, catalogue: Catalogue): Sequences {
     ...note(doubled, 'duplicate interactions (same user, item and time) were dropped'),
     ...(tied > 0
       ? [
-          `${((100 * tied) / adjacent).toFixed(1)} % of neighbouring interactions of a user share their time; the order of the file decides`,
+          `${((100 * tied) / adjacent).toFixed(1)} % of neighbouring interactions of a user share their time; ${raw.ties === 'shuffle' ? 'an order drawn from a seed' : 'the order of the file'} decides`,
         ]
       : []),
     ...(raw.timed

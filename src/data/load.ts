@@ -12,7 +12,7 @@ import { cutDown, type Draft, type Drafts, draftAll, type Limits, type RepeatRul
 import { buildSequences } from './history.js'
 import { readRaw } from './importers/read.js'
 import { candidateProtocol } from './protocol.js'
-import type { RawData } from './raw.js'
+import type { RawData, TiePolicy } from './raw.js'
 import { refuseEmptyPart, refuseLeaks, refuseTooFewItems } from './refusals.js'
 import { type SplitRule, splitInteractions } from './split.js'
 import {
@@ -54,6 +54,10 @@ export interface LoadOptions extends Limits {
   readonly core?: number | null
   /** Most users, chosen by hash before the core is taken again; null keeps all. */
   readonly maxUsers?: number | null
+  /** Rows of a user with equal times; in the order of the file unless told. */
+  readonly ties?: TiePolicy
+  /** Of an order of ties that is drawn; 0 unless told. */
+  readonly tieSeed?: number
 }
 
 export async function loadDataset(folder: string, options: LoadOptions = {}): Promise<Dataset> {
@@ -61,8 +65,8 @@ export async function loadDataset(folder: string, options: LoadOptions = {}): Pr
   const protocol = candidateProtocol(options.protocol ?? 'C20')
   const size = options.candidates ?? protocol.size
   const stored = options.candidateFile ? await readCandidateFile(options.candidateFile) : null
-  const { core = null, maxUsers = null } = options
-  const raw = await readRaw(folder, { core, maxUsers, seed })
+  const { core = null, maxUsers = null, ties = 'file', tieSeed = 0 } = options
+  const raw = await readRaw(folder, { core, maxUsers, seed, ties, tieSeed })
   if (raw.interactions.length === 0) throw emptyFile(raw.interactionsPath)
   if (raw.items.length === 0) throw emptyFile(raw.itemsPath)
   const catalogue = buildCatalogue(raw.items)

@@ -49,6 +49,10 @@ export interface GivenLists {
   readonly lastItem: RawLists | null
 }
 
+/** Rows of a user with equal times: in the order of the file, in one drawn from a seed, or no such rows. */
+export const tiePolicies = ['file', 'shuffle', 'refuse'] as const
+export type TiePolicy = (typeof tiePolicies)[number]
+
 export interface RawData extends GivenLists {
   readonly name: string
   readonly noun: string | null
@@ -59,6 +63,10 @@ export interface RawData extends GivenLists {
   /** False where the file has no times and its order is taken. */
   readonly timed: boolean
   readonly clock: Clock
+  /** How rows with equal times were put into order. */
+  readonly ties: TiePolicy
+  /** Rows that repeated user, item and time and were dropped already. */
+  readonly doubled: number
 }
 
 /** Interactions as columns, so that tens of millions fit: users and items are numbers into their ids. */
@@ -75,7 +83,7 @@ export interface Columns {
 }
 
 /** The same with its interactions as columns: what an importer hands on. */
-export interface Imported extends Omit<RawData, 'interactions'> {
+export interface Imported extends Omit<RawData, 'interactions' | 'ties' | 'doubled'> {
   readonly format: string
   readonly columns: Columns
   /** True where every item of the file belongs to the catalogue; false where only those that occur do. */

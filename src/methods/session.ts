@@ -163,6 +163,8 @@ export function loadOptions({ data }: Config): LoadOptions {
     published: data.published,
     repeats: data.repeat_targets,
     split: data.split,
+    ties: data.ties,
+    tieSeed: data.tie_seed,
     maxTrainPerUser: data.max_train_per_user,
     core: data.core,
     maxUsers: data.max_users,

@@ -27,6 +27,23 @@ beforeAll(async () => {
 })
 afterAll(() => folder.remove())
 
+it('--ties says what becomes of equal times, whatever reads the path', async () => {
+  const tied = join(folder.path, 'tied')
+  await writeSyntheticData(tied, { users: 40, items: 80, seed: 5 })
+  const file = join(tied, 'ratings.csv')
+  const [head, ...rows] = readFileSync(file, 'utf8').trim().split('\n')
+  const oneClock = rows.map((row) => row.replace(/,[^,]*$/, ',1300000000'))
+  writeFileSync(file, [head, ...oneClock, ''].join('\n'))
+  const call = (ties: string) =>
+    cli(['baseline', '--data', tied, '--ties', ties, '--out', join(folder.path, `ties-${ties}`), '--json'])
+  const [kept, drawn, refused] = [await call('file'), await call('shuffle'), await call('refuse')]
+  expect([kept.status, drawn.status, refused.status]).toEqual([0, 0, 4])
+  expect(refused.stderr).toMatch(/^RR_DATA_TIES: .*ratings\.csv:3: .*--ties shuffle/)
+  const knn = (out: string) =>
+    lastJson<{ table: { id: string; mrr: number }[] }>(out).table.find(({ id }) => id === 'item_knn')?.mrr
+  expect(knn(drawn.stdout)).not.toBe(knn(kept.stdout))
+})
+
 describe('data audit', () => {
   it('ends with status 0 where no way around the history is found, with 4 and a remedy where one is', async () => {
     const clean = await cli(['data', 'audit', data, '--json'])

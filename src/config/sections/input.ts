@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { protocolPattern } from '../../data/protocol.js'
+import { tiePolicies } from '../../data/raw.js'
 import { count, key, orAll, positive } from '../key.js'
 
 export const data = z
@@ -48,6 +49,14 @@ export const data = z
     exclude: key(
       z.enum(['user', 'window']).default('user'),
       'No negative is an item that its user ever chose (user), or merely none of the history shown (window, as some published lists): then a negative may be a later choice.',
+    ),
+    ties: key(
+      z.enum(tiePolicies).default('file'),
+      'Interactions of a user with equal times: in the order of the file (file), which may be that of the ids and give them away; in an order drawn from data.tie_seed, user and time (shuffle); or none are allowed (refuse).',
+    ),
+    tie_seed: key(
+      count(0).default(0),
+      'Seed of that order; no other seed changes it, so runs share their tests.',
     ),
     repeat_targets: key(
       z.enum(['drop_shown', 'drop_all', 'keep']).default('drop_shown'),

@@ -7,9 +7,7 @@
 
 import { ReasonrecError } from '../../engine/errors.js'
 import { seeded } from '../random.js'
-import type { Columns, Imported } from '../raw.js'
-
-export type TiePolicy = 'file' | 'shuffle' | 'refuse'
+import type { Columns, Imported, TiePolicy } from '../raw.js'
 
 export interface Arranged {
   /** Rows kept, in their order. */
@@ -97,7 +95,7 @@ function refused(
   return new ReasonrecError('RR_DATA_TIES', `${path}:${line}: rows of one user share their time`, {
     expected: 'different times for all rows of a user (--ties refuse)',
     got: `user ${user.slice(0, 40)}, time ${timeAt(times, first)}, lines ${lines[first]} and ${line}`,
-    remedy: 'give --ties file to keep the order of the file, or --ties shuffle to draw one from --seed',
+    remedy: 'give --ties file to keep the order of the file, or --ties shuffle to draw one from a seed',
     file: path,
     line,
   })

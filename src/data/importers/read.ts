@@ -5,7 +5,8 @@
 
 import { resolve } from 'node:path'
 import { ReasonrecError } from '../../engine/errors.js'
-import type { Imported, RawData, RawInteraction } from '../raw.js'
+import type { Imported, RawData, RawInteraction, TiePolicy } from '../raw.js'
+import { arrange } from './arrange.js'
 import { canonical, canonicalSet } from './canonical.js'
 import { type CoreOptions, keptRows } from './core.js'
 import { discover, type Found } from './discover.js'
@@ -26,10 +27,17 @@ export async function readSet(
   return intake.finish(format, set, about)
 }
 
-export async function readRaw(path: string, core: CoreOptions): Promise<RawData> {
+/** How a run reads: what is cut away, and what becomes of equal times. */
+export interface RawOptions extends CoreOptions {
+  readonly ties: TiePolicy
+  /** Of an order that is drawn. */
+  readonly tieSeed: number
+}
+
+export async function readRaw(path: string, options: RawOptions): Promise<RawData> {
   const imported = await readSet(await theOne(path))
   if (imported.items.length > 0 && !imported.items.some(({ title }) => title !== '')) throw untitled(imported)
-  return rawOf(imported, core)
+  return rawOf(imported, options)
 }
 
 /** Every set under a path, with titles or without. */
@@ -38,8 +46,10 @@ export async function* readAll(path: string): AsyncGenerator<RawData> {
   const [first] = refused
   if (found.length === 0 && first) throw first.error
   if (found.length === 0) await canonicalSet(resolve(path))
-  for (const one of found) yield rawOf(await readSet(one), { core: null, maxUsers: null, seed: 0 })
+  for (const one of found) yield rawOf(await readSet(one), asItIs)
 }
+
+const asItIs: RawOptions = { core: null, maxUsers: null, seed: 0, ties: 'file', tieSeed: 0 }
 
 async function theOne(path: string): Promise<Found> {
   const { found, refused } = await discover(path).catch(async (error: unknown) => {
@@ -62,8 +72,9 @@ async function theOne(path: string): Promise<Found> {
   })
 }
 
-function rawOf(imported: Imported, core: CoreOptions): RawData {
+function rawOf(imported: Imported, options: RawOptions): RawData {
   const { columns, wholeCatalogue, interactionsPath } = imported
+  const { ties, tieSeed, ...core } = options
   const given = imported.windows ?? imported.valid ?? imported.test ?? imported.lastItem
   // Published lists name users and items that a cut would take away.
   if (given && (core.core !== null || core.maxUsers !== null))
@@ -77,8 +88,10 @@ function rawOf(imported: Imported, core: CoreOptions): RawData {
       },
     )
   const kept = keptRows(columns, core)
+  // In the order of the file all is left to buildSequences, whose sort is stable.
+  const arranged = ties === 'file' ? null : arrange(imported, ties, tieSeed)
   const interactions: RawInteraction[] = []
-  for (let row = 0; row < kept.length; row++) {
+  for (const row of arranged?.order ?? columns.users.keys()) {
     if (kept[row] === 0) continue
     const rating = columns.ratings[row] as number
     interactions.push({
@@ -100,6 +113,8 @@ function rawOf(imported: Imported, core: CoreOptions): RawData {
   return {
     ...rest,
     interactions,
+    ties,
+    doubled: arranged ? kept.reduce((sum, one) => sum + one, 0) - interactions.length : 0,
     items: wholeCatalogue || given ? imported.items : itemsOf(imported, interactions),
   }
 }

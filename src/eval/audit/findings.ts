@@ -227,8 +227,10 @@ export function timeFindings({ neighbours, tied, rising, tiedTargets, tests }: T
       level: byId ? 'warn' : 'note',
       part: null,
       what: `${percent(tied / neighbours)} of neighbouring interactions share their time, and ${tiedTargets} of ${tests} test targets share it with the item before: which came next is not known there${order}`,
-      here: 'the order of the file decides',
-      mend: byId ? 'shuffle ties by a seed when importing, and say so' : 'report how many targets are tied',
+      here: 'the order as it was read decides (data.ties)',
+      mend: byId
+        ? 'draw their order from a seed (--ties shuffle, here or when importing), and say so'
+        : 'report how many targets are tied',
     },
   ]
 }

@@ -35,8 +35,60 @@ async function written(files: Record<string, string>): Promise<string> {
   return directory
 }
 
+/** Six users of nine items each, three at a time with one clock. */
+const tiedRows = (turned = false): string => {
+  const lines = Array.from({ length: 6 }, (_, user) =>
+    Array.from({ length: 9 }, (_, place) => `u${user},i${place + user},${1.3e9 + Math.floor(place / 3)}`),
+  ).flat()
+  // The last row stands twice.
+  const rows = [...lines, lines.at(-1) as string]
+  return ['user,item,timestamp', ...(turned ? rows.reverse() : rows), ''].join('\n')
+}
+
 const all = ({ train, valid, test }: Dataset): Instance[] => [...train, ...valid, ...test]
 const titleOf = (dataset: Dataset, index: number): string => dataset.items[index]?.title.text ?? ''
+
+describe('interactions with equal times', () => {
+  const sequences = (dataset: Dataset): Record<string, string[]> =>
+    Object.fromEntries(
+      [...(dataset.userInteractions ?? [])].map(([user, own]) => [
+        user,
+        own.map(({ item }) => dataset.items[item]?.id ?? ''),
+      ]),
+    )
+  const loaded = async (options: LoadOptions, turned = false): Promise<Dataset> =>
+    loadDataset(await written({ 'ratings.csv': tiedRows(turned) }), { protocol: 'C4', ...options })
+
+  it('keep the order of the file, or one drawn from the seed, whatever the order of the rows', async () => {
+    const kept = await loaded({})
+    expect(sequences(kept).u2).toEqual(Array.from({ length: 9 }, (_, place) => `i${place + 2}`))
+    const drawn = await loaded({ ties: 'shuffle' })
+    expect(sequences(drawn)).not.toEqual(sequences(kept))
+    expect(sequences(await loaded({ ties: 'shuffle' }, true))).toEqual(sequences(drawn))
+    expect(sequences(await loaded({ ties: 'shuffle', tieSeed: 1 }))).not.toEqual(sequences(drawn))
+    for (const [user, own] of Object.entries(sequences(drawn)))
+      for (const from of [0, 3, 6])
+        expect(own.slice(from, from + 3).sort()).toEqual(
+          sequences(kept)
+            [user]?.slice(from, from + 3)
+            .sort(),
+        )
+    // 6 of 8 neighbours of each user.
+    expect(kept.notes.join()).toMatch(/75.0 % .* the order of the file decides/)
+    expect(drawn.notes.join()).toMatch(/75.0 % .* an order drawn from a seed decides/)
+    for (const { notes } of [kept, drawn]) expect(notes.join()).toContain('1 duplicate interactions')
+  })
+
+  it('change no lists by their seed beyond what the order changes, and can be refused', async () => {
+    await expect(loaded({ ties: 'refuse' })).rejects.toMatchObject({
+      code: 'RR_DATA_TIES',
+      message: expect.stringMatching(/ratings\.csv:3: /),
+    })
+    const untied = await synthetic({}, { ties: 'refuse' })
+    expect(untied.test).toEqual((await synthetic()).test)
+    expect((await synthetic({}, { ties: 'shuffle', tieSeed: 5 })).test).toEqual(untied.test)
+  })
+})
 
 describe('a plain folder', () => {
   it('is split leave-one-out with statistics from the training part only', async () => {

@@ -38,6 +38,8 @@ const raw: RawData = {
   ],
   timed: true,
   clock: 'shared',
+  ties: 'file',
+  doubled: 0,
   userSplit: null,
   windows: null,
   valid: null,

@@ -3,13 +3,13 @@
 import { statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import type { TiePolicy } from '../../../data/importers/arrange.js'
 import {
   type ImportedSet,
   type ImportProgress,
   type ImportReport,
   importPath,
 } from '../../../data/importers/import.js'
+import { type TiePolicy, tiePolicies } from '../../../data/raw.js'
 import { exitStatus, type ReasonrecError } from '../../../engine/errors.js'
 import { terminalLine } from '../../../report/terminal-text.js'
 import { byteProgress } from '../../download-progress.js'
@@ -26,7 +26,7 @@ export const importCommand: CommandModule<object, ImportArguments> = {
   builder: (parser) =>
     readArguments(parser)
       .option('ties', {
-        choices: ['file', 'shuffle', 'refuse'] as const,
+        choices: tiePolicies,
         default: 'file' as const,
         describe: 'Rows of a user with equal times: order of the file, an order drawn from --seed, or refuse',
       })
