@@ -80,6 +80,8 @@ Table make_table() {
   fill_swiglu(table);
   fill_embedding(table);
   fill_gemm(table);
+  fill_attention(table);
+  fill_attention_backward(table);
   fill_adamw(table);
   return table;
 }

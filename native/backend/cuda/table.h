@@ -40,6 +40,38 @@ inline constexpr int kMaxGemmTerms = 3;  // the weight, a frozen and a trained a
 
 enum GemmStart : int32_t { kStartZero = 0, kStartBias = 1, kStartAccumulate = 2 };
 
+// ---- attention's plan (attention_plan.h), all in int32 ------------------------------------------
+inline constexpr int kTileRows = 64;  // query rows x heads of a group in a tile
+inline constexpr int kKeyTile = 64;   // keys of one segment in a tile of the backward
+
+struct AttentionTile {  // rows that see the same ancestors, of one segment or of siblings
+  int32_t rows_begin, rows_end, chain_begin, chain_end;
+};
+struct AttentionRows {  // batch rows [row, row + rows): row i sees `visible` + i keys of its own
+  int32_t row, rows, first_slot, visible;
+};
+struct KeyRange {
+  int32_t first_slot, keys;
+};
+struct KeyTile {  // `first`: number of its first key within the segment
+  int32_t slot, keys, first, readers_begin, readers_end;
+};
+struct RowRange {  // batch rows that see a segment's keys: all of them, or of its own those up to
+  int32_t row, rows, own;
+};
+struct AttentionPlan {
+  const AttentionTile* tiles;
+  const AttentionRows* rows;
+  const KeyRange* chain;
+  const KeyTile* key_tiles;
+  const RowRange* readers;
+  int32_t tile_count, key_tile_count;
+};
+struct AttentionHeads {
+  int32_t heads, kv_heads, head_dim;  // head_dim even, at most 128
+  float scale;
+};
+
 struct Table {
   int32_t abi;
   const char* build;  // "sm_80 sm_90 + PTX, CUDA 13.0", or "emulator"
@@ -106,6 +138,18 @@ struct Table {
                   int64_t n, const GemmTerm* terms, int32_t term_count, GemmStart start,
                   const float* bias);
 
+  // ---- attention.cu, attention_backward.cu
+  // -------------------------------------------------------- out (t, heads, d), lse (t, heads) or
+  // null; q (t, heads, d), k, v (slots, kv_heads, d) by the plan's slots. Keys are taken in blocks
+  // of 32 from each segment's start, ancestors first.
+  int32_t (*attention_forward)(Stream, DataType type, void* out, float* lse, const void* q,
+                               const void* k, const void* v, AttentionPlan, AttentionHeads);
+  // dq (t, heads, d), dk, dv (t, kv_heads, d) overwritten. delta: scratch, t * heads.
+  int32_t (*attention_backward)(Stream, DataType type, void* dq, void* dk, void* dv, float* delta,
+                                const void* dout, const void* out, const float* lse, const void* q,
+                                const void* k, const void* v, AttentionPlan, AttentionHeads,
+                                int64_t t);
+
   // ---- adamw.cu ---------------------------------------------------------------------------------
   // *sum (fp64 on the device) of squares; scratch: (n + 4095) / 4096 fp64 values.
   int32_t (*sum_of_squares)(Stream, double* sum, double* scratch, const float* x, int64_t n);
@@ -124,6 +168,8 @@ void fill_rope(Table&);
 void fill_swiglu(Table&);
 void fill_embedding(Table&);
 void fill_gemm(Table&);
+void fill_attention(Table&);
+void fill_attention_backward(Table&);
 void fill_adamw(Table&);
 
 }  // namespace reasonrec::cuda
