@@ -3,7 +3,8 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { engineInfo } from '../src/engine/index.js'
+import { engineInfo, machineCeilings } from '../src/engine/index.js'
+import type { Ceilings } from './contract.js'
 
 export interface Machine {
   readonly cpu: string
@@ -61,19 +62,54 @@ export async function idleShare(milliseconds: number): Promise<number> {
 }
 
 const quiet = 0.9
-const lookFor = 3000
+const lookFor = 1500
 
-/** Waits until nine tenths of the cores are idle, `minutes` at most; says whether they are. */
-export async function lull(minutes: number, say: (text: string) => void): Promise<boolean> {
-  const end = Date.now() + 60_000 * minutes
-  for (let told = false; ; ) {
-    const idle = await idleShare(minutes > 0 ? lookFor : 300)
-    if (idle >= quiet) return true
-    if (Date.now() >= end) return false
-    if (!told)
-      say(
-        `the machine is busy (${Math.round(100 * idle)} % idle): waiting up to ${minutes} minutes for a lull`,
-      )
-    told = true
+/**
+ * Waits for lulls: until nine tenths of the cores are idle. The minutes are those of a whole run, so that a machine
+ * that never rests delays it once.
+ */
+export class Lull {
+  private left: number
+  private readonly say: (text: string) => void
+
+  constructor(minutes: number, say: (text: string) => void) {
+    this.left = 60_000 * minutes
+    this.say = say
+  }
+
+  /** Whether the machine is quiet now, or came to be while there was time to wait. */
+  async come(): Promise<boolean> {
+    for (let told = false; ; ) {
+      const begin = Date.now()
+      const idle = await idleShare(this.left > 0 ? lookFor : 300)
+      if (idle >= quiet) return true
+      if (this.left <= 0) return false
+      if (!told)
+        this.say(
+          `the machine is busy (${Math.round(100 * idle)} % idle): waiting up to ${(this.left / 60_000).toFixed(1)} minutes for a lull`,
+        )
+      told = true
+      this.left -= Date.now() - begin
+    }
+  }
+}
+
+const ceilingSeconds = 0.4
+const readBytes = 512 * 2 ** 20
+
+/** Of this machine now; `times` more than once, each ceiling's best. */
+export async function measureCeilings(times = 3): Promise<Ceilings> {
+  let best: Ceilings = { read: 0, fp32: 0, bf16: 0, int8: 0 }
+  for (let time = 0; time < times; time++)
+    best = bestOf(best, await machineCeilings(ceilingSeconds, readBytes))
+  return best
+}
+
+export function bestOf(a: Ceilings, b: Ceilings): Ceilings {
+  return {
+    read: Math.max(a.read, b.read),
+    fp32: Math.max(a.fp32, b.fp32),
+    bf16: Math.max(a.bf16, b.bf16),
+    int8: Math.max(a.int8, b.int8),
   }
 }

@@ -1,51 +1,63 @@
 /**
- * npm run bench -- [--case X] [--peer Y] [--json]: measures every case against every peer that is there, in turn, and
- * holds the result against GOALS.json. Numbers of a busy machine are marked noisy, never left out.
+ * npm run bench -- [--case X,Y] [--peer Z] [--quick] [--json] [--out DIR] [--resume] [--write FILE] [--from DIR]:
+ * measures every case against every peer that is there, in turn, and holds the result against GOALS.json. Each case is
+ * written to DIR/<case>.json as it ends; --write makes a page of all that lies there, --from measures nothing.
+ * Numbers of a busy machine are marked noisy, never left out.
  */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { hideBin } from 'yargs/helpers'
 import { engineInfo, exitStatus, ReasonrecError, setThreads } from '../src/engine/index.js'
 import { cases } from './cases/index.js'
-import type { BenchCase, BenchRow, Measure, Size, Timing } from './contract.js'
-import { lull, thisMachine } from './machine.js'
-import { type Goal, interleaved, rowOf } from './measure.js'
-import { Peer } from './peers.js'
-import { renderRows } from './table.js'
+import type { BenchCase, Ceilings, Size } from './contract.js'
+import { bestOf, Lull, measureCeilings, thisMachine } from './machine.js'
+import type { Goal } from './measure.js'
+import { renderPage } from './page.js'
+import { type CaseResult, isDone, readCase, readCases, writeCase } from './results.js'
+import { runCase, type Setting } from './run-case.js'
+import { renderRows, renderSeries, renderVariants } from './table.js'
 
-interface Wanted {
-  readonly size: Size
-  readonly rounds: number
-  readonly threads: number
-  readonly wait: number
+const readJson = (name: string): unknown =>
+  JSON.parse(readFileSync(new URL(`./${name}`, import.meta.url), 'utf8'))
+const goals = readJson('GOALS.json') as Record<string, Goal>
+const causes = readJson('CAUSES.json') as Record<string, string>
+
+/** Rounds of each side, and seconds that one measure may take. */
+const efforts: Readonly<Record<Size, { readonly rounds: number; readonly limit: number }>> = {
+  tiny: { rounds: 2, limit: 10 },
+  quick: { rounds: 5, limit: 24 },
+  full: { rounds: 7, limit: 240 },
 }
 
-interface Missing {
-  readonly case: string
-  readonly peer: string
-  readonly reason: string
-}
-
-const goals = JSON.parse(readFileSync(new URL('./GOALS.json', import.meta.url), 'utf8')) as Record<
-  string,
-  Goal
->
-
-async function main(): Promise<void> {
-  const args = await yargs(hideBin(process.argv))
+async function arguments_() {
+  return yargs(hideBin(process.argv))
     .scriptName('bench')
-    .option('case', { type: 'string', requiresArg: true, describe: 'One case by name' })
+    .option('case', { type: 'string', requiresArg: true, describe: 'Cases by name, a,b,c' })
     .option('peer', { type: 'string', requiresArg: true, describe: 'One peer by name; none: ours alone' })
     .option('json', { type: 'boolean', default: false, describe: 'One JSON object last on stdout' })
-    .option('size', {
-      choices: ['tiny', 'quick', 'full'] as const,
-      default: 'full' as const,
-      describe: 'How much work',
+    .option('quick', {
+      type: 'boolean',
+      default: false,
+      describe: 'The whole table in 20 minutes: --size quick',
     })
-    .option('rounds', { type: 'number', default: 7, describe: 'Runs of each side' })
-    .option('threads', { type: 'number', default: 0, describe: 'Threads of ours (0: all cores)' })
-    .option('wait', { type: 'number', default: 10, describe: 'Minutes to wait for a quiet machine' })
+    .option('size', { choices: ['tiny', 'quick', 'full'] as const, describe: 'How much work (full)' })
+    .option('rounds', { type: 'number', describe: 'Runs of each side at most' })
+    .option('limit', { type: 'number', describe: 'Seconds one measure may take' })
+    .option('threads', {
+      type: 'number',
+      default: 0,
+      describe: 'Threads of ours and of peers (0: all cores)',
+    })
+    .option('wait', { type: 'number', default: 10, describe: 'Minutes to wait for a quiet machine, in all' })
+    .option('out', { type: 'string', default: 'runs/bench', describe: 'Folder of the results' })
+    .option('resume', {
+      type: 'boolean',
+      default: false,
+      describe: 'Leave out cases done at this commit and size',
+    })
+    .option('write', { type: 'string', requiresArg: true, describe: 'Page to make of the results' })
+    .option('from', { type: 'string', requiresArg: true, describe: 'Folder of results; measures nothing' })
     .strict()
     .fail((message: string | null, error: Error | undefined) => {
       throw (
@@ -54,32 +66,83 @@ async function main(): Promise<void> {
       )
     })
     .parseAsync()
+}
+
+type Arguments = Awaited<ReturnType<typeof arguments_>>
+
+async function main(): Promise<void> {
+  const args = await arguments_()
+  const results = args.from === undefined ? await measureAll(args) : readCases(args.from)
+  if (args.write !== undefined)
+    writeFileSync(args.write, renderPage(readCases(args.from ?? args.out), goals, causes, orderOfCases))
+  if (args.json) process.stdout.write(`${JSON.stringify(asJson(results))}\n`)
+  else show(results)
+  if (results.some(({ failed }) => failed.length > 0)) process.exitCode = 1
+}
+
+const orderOfCases = cases.map(({ name }) => name)
+
+async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
   const threads = args.threads > 0 ? args.threads : engineInfo().threads
+  const wanted = chosen(args.case, args.peer).map((one) => ({ one, peers: peersOf(one, args.peer) }))
   await setThreads(threads)
-  const wanted: Wanted = { size: args.size, rounds: Math.max(1, args.rounds), threads, wait: args.wait }
-  const rows: BenchRow[] = []
-  const missing: Missing[] = []
-  for (const one of chosen(args.case, args.peer))
-    await runCase(one, peersOf(one, args.peer), wanted, rows, missing)
-  if (args.json)
-    process.stdout.write(`${JSON.stringify({ schema: 1, rows, missing, machine: thisMachine() })}\n`)
-  else {
-    process.stdout.write(`${renderRows(rows)}\n`)
-    for (const { case: name, peer, reason } of missing)
-      process.stdout.write(`${name}: ${peer} is not installed (${reason})\n`)
+  const size: Size = args.size ?? (args.quick ? 'quick' : 'full')
+  const effort = efforts[size]
+  const setting: Setting = {
+    size,
+    threads,
+    rounds: Math.max(1, args.rounds ?? effort.rounds),
+    limit: args.limit ?? effort.limit,
+    goals,
+    lull: new Lull(args.wait, say),
+    say,
   }
+  const begin = Date.now()
+  const results: CaseResult[] = []
+  let ceilings: Ceilings | null = null
+  for (const [index, { one, peers }] of wanted.entries()) {
+    const earlier = readCase(args.out, one.name)
+    if (args.resume && isDone(earlier, size, thisMachine().commit)) {
+      say(`${one.name}: done before`)
+      results.push(earlier)
+      continue
+    }
+    const left = wanted.slice(index).reduce((sum, { one: next }) => sum + next.minutes[size], 0)
+    say(
+      `${index + 1} of ${wanted.length}: ${one.name}, ${((Date.now() - begin) / 60_000).toFixed(1)} minutes so far, about ${left.toFixed(1)} to go`,
+    )
+    const now: Ceilings = await measureCeilings(size === 'tiny' ? 1 : ceilings ? 1 : 4)
+    ceilings = ceilings ? bestOf(ceilings, now) : now
+    const start = Date.now()
+    const found = await runCase(one, peers, ceilings, setting)
+    const result: CaseResult = {
+      schema: 1,
+      case: one.name,
+      size,
+      command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
+      machine: thisMachine(),
+      ceilings,
+      seconds: (Date.now() - start) / 1000,
+      ...found,
+    }
+    writeCase(args.out, result)
+    results.push(result)
+  }
+  return results
 }
 
 /** Of a peer that is asked for: the cases that have it, or the first, for its refusal. */
-function chosen(name: string | undefined, peer: string | undefined): readonly BenchCase[] {
-  const found = cases.filter((one) => name === undefined || one.name === name)
+function chosen(names: string | undefined, peer: string | undefined): readonly BenchCase[] {
+  const asked = names?.split(',').map((name) => name.trim())
+  for (const name of asked ?? [])
+    if (!cases.some((one) => one.name === name))
+      throw new ReasonrecError('RR_USAGE_BENCH', `there is no case ${name}`, {
+        expected: orderOfCases.join(', '),
+        remedy: 'choose some of them',
+      })
+  const found = cases.filter((one) => asked === undefined || asked.includes(one.name))
   const withPeer = found.filter(({ peers }) => peer === undefined || peer === 'none' || peers.includes(peer))
-  if (withPeer.length > 0) return withPeer
-  if (found.length > 0) return found.slice(0, 1)
-  throw new ReasonrecError('RR_USAGE_BENCH', `there is no case ${name}`, {
-    expected: cases.map((one) => one.name).join(', '),
-    remedy: 'choose one of them',
-  })
+  return withPeer.length > 0 ? withPeer : found.slice(0, 1)
 }
 
 function peersOf({ name, peers }: BenchCase, wanted: string | undefined): readonly string[] {
@@ -87,55 +150,38 @@ function peersOf({ name, peers }: BenchCase, wanted: string | undefined): readon
   const found = peers.filter((peer) => wanted === undefined || peer === wanted)
   if (found.length > 0 || wanted === undefined) return found
   throw new ReasonrecError('RR_USAGE_BENCH', `${name} has no peer ${wanted}`, {
-    expected: `${peers.join(', ')} or none`,
+    expected: [...peers, 'none'].join(', '),
     remedy: 'choose one of them',
   })
 }
 
-async function runCase(
-  { name, prepare }: BenchCase,
-  peers: readonly string[],
-  wanted: Wanted,
-  rows: BenchRow[],
-  missing: Missing[],
-): Promise<void> {
-  say(`${name}: preparing`)
-  const prepared = await prepare(wanted.size)
-  const started: { readonly name: string; readonly peer: Peer }[] = []
-  try {
-    for (const peer of peers) {
-      const found = await Peer.start(peer, wanted.threads)
-      if ('missing' in found) missing.push({ case: name, peer, reason: found.missing })
-      else {
-        started.push({ name: peer, peer: found })
-        await found.ask({ prepare: prepared.input })
-      }
-    }
-    for (const measure of prepared.measures) {
-      if (started.length === 0) rows.push(await against(measure, null, wanted))
-      for (const one of started) rows.push(await against(measure, one, wanted))
-    }
-  } finally {
-    for (const { peer } of started) peer.stop()
-    prepared.dispose()
+function asJson(results: readonly CaseResult[]): object {
+  const all = <T>(of: (result: CaseResult) => readonly T[]): readonly T[] => results.flatMap(of)
+  return {
+    schema: 1,
+    rows: all(({ rows }) => rows),
+    variants: all(({ variants }) => variants),
+    series: all(({ series }) => series),
+    missing: all(({ missing }) => missing),
+    absent: all(({ absent }) => absent),
+    failed: all(({ failed }) => failed),
+    ceilings: results.at(-1)?.ceilings ?? null,
+    machine: results.at(-1)?.machine ?? thisMachine(),
   }
 }
 
-async function against(
-  measure: Measure,
-  rival: { readonly name: string; readonly peer: Peer } | null,
-  { rounds, wait }: Wanted,
-): Promise<BenchRow> {
-  const busy = !(await lull(wait, say))
-  say(`${measure.id}${rival ? ` against ${rival.peer.title}` : ''}`)
-  const theirs =
-    rival && (() => rival.peer.ask<Timing>({ measure: measure.id, ...measure.request(rival.name) }))
-  const differs =
-    rival && measure.disagreement ? await measure.disagreement((request) => rival.peer.ask(request)) : null
-  if (differs) say(`${measure.id}: ${differs}`)
-  const agree = rival && measure.disagreement ? differs === null : null
-  const runs = await interleaved(() => measure.run(), theirs, rounds)
-  return rowOf(measure, runs, rival?.peer.title ?? null, goals[measure.id], { busy, agree })
+function show(results: readonly CaseResult[]): void {
+  const out = (text: string): boolean => process.stdout.write(`${text}\n`)
+  const rows = results.flatMap((result) => result.rows)
+  const variants = results.flatMap((result) => result.variants)
+  if (rows.length > 0) out(renderRows(rows))
+  if (variants.length > 0) out(renderVariants(variants))
+  for (const series of results.flatMap((result) => result.series)) out(renderSeries(series))
+  for (const { missing, absent, failed } of results) {
+    for (const { case: name, peer, reason } of missing) out(`${name}: ${peer} is not installed (${reason})`)
+    for (const { id, reason } of absent) out(`${id}: not measured (${reason})`)
+    for (const { id, peer, reason } of failed) out(`${id}${peer ? ` against ${peer}` : ''} failed: ${reason}`)
+  }
 }
 
 function say(text: string): void {

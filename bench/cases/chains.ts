@@ -44,6 +44,8 @@ export const chains: BenchCase = {
   name: 'chains',
   what: 'interaction chains on a graph of a million edges',
   peers: ['chains-typescript', 'chains-scipy'],
+  goals: ['chains', 'chains-history', 'chains-tuned'],
+  minutes: { tiny: 0.1, quick: 2, full: 4 },
   prepare: async (size): Promise<Prepared> => {
     const graph = randomGraph(shapes[size], seed)
     const queries = queriesOf(graph, ourQueries[size])
@@ -124,6 +126,7 @@ function measureOf(
   const columns = columnsOf(queries.users, queries.targets, chainsPerQuery, kind.asksTarget)
   return {
     id: kind.id,
+    what: `chains, ${kind.weights}, ${kind.asksTarget ? 'to a target' : 'among the history'}`,
     unit: 'chains/s',
     roofline: null,
     run: () => timed(async () => (await built.sampleColumns(columns, options)).users.length),

@@ -2,6 +2,10 @@
 
 import type { BenchCase } from '../contract.js'
 import { chains } from './chains.js'
+import { decode } from './decode.js'
+import { gemm } from './gemm.js'
+import { headLoss } from './head-loss.js'
+import { prefill } from './prefill.js'
 import { startUp } from './start-up.js'
 
-export const cases: readonly BenchCase[] = [chains, startUp]
+export const cases: readonly BenchCase[] = [gemm, headLoss, prefill, decode, startUp, chains]

@@ -28,6 +28,8 @@ export const startUp: BenchCase = {
   name: 'start-up',
   what: 'from process start to the first token of a model of half a billion weights',
   peers: ['hf_generate'],
+  goals: ['C15'],
+  minutes: { tiny: 0.1, quick: 1, full: 2 },
   prepare: async (size): Promise<Prepared> => {
     if (!existsSync(built))
       throw new ReasonrecError('RR_BENCH_BUILD', 'the library is not built', { remedy: 'npm run build:ts' })
@@ -37,7 +39,7 @@ export const startUp: BenchCase = {
     const ids = Array.from({ length: promptLength }, (_, i) => (i * 7919 + 13) % vocab)
     return {
       input: { dir, ids },
-      measures: [measureOf('start-up', 'bf16', dir, ids), measureOf('start-up-fp32', 'fp32', dir, ids)],
+      measures: [measureOf('C15 bf16', 'bf16', dir, ids), measureOf('C15 fp32', 'fp32', dir, ids)],
       dispose: () => {}, // the folder stays: it takes longer to write than to measure
     }
   },
@@ -47,15 +49,16 @@ function measureOf(id: string, dtype: 'bf16' | 'fp32', dir: string, ids: readonl
   const run = () => firstToken([program, built, dir, dtype, ids.join(',')])
   return {
     id,
+    what: `process start to first token, weights held in ${dtype}`,
     unit: 'starts/s',
     roofline: null,
     run: async () => (await run()).timing,
-    request: () => ({ dtype }),
+    request: () => ({ op: 'start', dtype }),
     // In bf16 the peer rounds every sum, and near ties of random weights fall either way.
     ...(dtype === 'fp32' && {
       disagreement: async (peer: AskPeer) => {
         const ours = (await run()).token
-        const { token } = (await peer({ check: id, dtype })) as { token: number }
+        const { token } = (await peer({ check: 'start', dtype })) as { token: number }
         return ours === token ? null : `first token ${ours}, the peer's ${token}`
       },
     }),

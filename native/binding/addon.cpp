@@ -4,6 +4,7 @@
 #include "binding/convert.h"
 #include "binding/decoder.h"
 #include "binding/graph.h"
+#include "binding/kernel_bench.h"
 #include "binding/model.h"
 #include "binding/sasrec.h"
 #include "binding/session.h"
@@ -76,6 +77,8 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   add("chainCandidates", chain_candidates_of);
   add("inspectGguf", inspect_gguf);
   add("createSasrec", create_sasrec);
+  add("runKernel", run_kernel);
+  add("machineCeilings", machine_ceilings);
   return exports;
 }
 

@@ -30,7 +30,15 @@ export {
   queryColumns,
 } from './graph.js'
 export type { JobOptions, JobProgress } from './job.js'
-export { engineInfo, inspectSafetensors, loadAddon, philox, setThreads } from './load.js'
+export {
+  engineInfo,
+  inspectSafetensors,
+  loadAddon,
+  machineCeilings,
+  philox,
+  runKernel,
+  setThreads,
+} from './load.js'
 export { heldWeights } from './memory.js'
 export {
   type MemoryPeak,
@@ -46,6 +54,9 @@ export { linearNames, repeatsARepetition } from './module-patterns.js'
 export type {
   Finish,
   LinearName,
+  NativeCeilings,
+  NativeKernelCall,
+  NativeKernelRun,
   NativeLoraConfig,
   NativeLoraModule,
   NativeModelConfig,

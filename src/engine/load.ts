@@ -9,7 +9,13 @@ import { fileURLToPath } from 'node:url'
 import { addonIsFresh, addonPath } from './build-addon.mjs'
 import { ReasonrecError } from './errors.js'
 import { callNative, runJob } from './job.js'
-import type { NativeAddon, NativeTensorFacts } from './native.js'
+import type {
+  NativeAddon,
+  NativeCeilings,
+  NativeKernelCall,
+  NativeKernelRun,
+  NativeTensorFacts,
+} from './native.js'
 
 let loaded: NativeAddon | undefined
 
@@ -62,4 +68,14 @@ export function philox(seed: bigint, stream: bigint, first: bigint, count: numbe
 /** Names, dtypes and shapes of a safetensors file. @throws RR_FILE_NOT_FOUND, RR_BAD_SAFETENSORS */
 export function inspectSafetensors(file: string): NativeTensorFacts[] {
   return callNative(() => loadAddon().inspectSafetensors(file))
+}
+
+/** One kernel of one instruction set on given arrays, timed inside; null: the fp64 reference has no such kernel. */
+export function runKernel(call: NativeKernelCall): Promise<NativeKernelRun | null> {
+  return runJob(undefined, (control) => loadAddon().runKernel(call, control))
+}
+
+/** What this machine can do at most: `seconds` for each ceiling, `bytes` of the array that is read. */
+export function machineCeilings(seconds: number, bytes: number): Promise<NativeCeilings> {
+  return runJob(undefined, (control) => loadAddon().machineCeilings(seconds, bytes, control))
 }

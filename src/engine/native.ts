@@ -26,6 +26,7 @@ import type {
   NativeEdges,
   NativeGraph,
 } from './native/graph.js'
+import type { NativeCeilings, NativeKernelCall, NativeKernelRun } from './native/kernels.js'
 import type {
   NativeAdapter,
   NativeGguf,
@@ -49,6 +50,7 @@ import type { NativeTrainer } from './native/training.js'
 export type * from './native/control.js'
 export type * from './native/decode.js'
 export type * from './native/graph.js'
+export type * from './native/kernels.js'
 export type * from './native/model.js'
 export type * from './native/policy.js'
 export type * from './native/sasrec.js'
@@ -161,6 +163,10 @@ export interface NativeAddon {
     sharedClock: boolean,
   ): { readonly users: Int32Array; readonly shared: Int32Array }
   inspectSafetensors(file: string): NativeTensorFacts[]
+  /** One kernel of one instruction set on given arrays, timed inside; null: the reference has no such kernel. */
+  runKernel(call: NativeKernelCall, control: Control): Promise<NativeKernelRun | null>
+  /** `seconds` for each ceiling; `bytes`: of the array that is read, beyond every cache. */
+  machineCeilings(seconds: number, bytes: number, control: Control): Promise<NativeCeilings>
   /**
    * Metadata and tensors of a GGUF file, strictly checked; lists of metadata only where asked for. Throws
    * RR_BAD_GGUF, RR_UNSUPPORTED_QUANTISATION.

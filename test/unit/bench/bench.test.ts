@@ -31,19 +31,29 @@ function runs(...seconds: readonly number[]): () => Promise<Timing> {
   }
 }
 
-const measure: Measure = { id: 'X', unit: 'tok/s', roofline: 40, run: runs(1), request: () => ({}) }
+const measure: Measure = {
+  id: 'X 5',
+  what: 'x',
+  unit: 'tok/s',
+  roofline: 40,
+  run: runs(1),
+  request: () => ({}),
+}
+const effort = { rounds: 3, limit: 1000 }
+const rival = { title: 'rival 1.0', file: 'rival' }
 const quiet = { busy: false, agree: null }
 
 describe('a row', () => {
   it('holds rates of the shortest runs, both ratios and the goal', async () => {
-    const both = await interleaved(runs(1, 0.5, 0.55, 0.6), runs(3, 1, 1.2, 1.1), 3)
+    const both = await interleaved(runs(1, 0.5, 0.55, 0.6), runs(3, 1, 1.2, 1.1), effort)
     expect(both.ours.times[0]).toBe(0.05)
     const goal = { what: '', of: 'ratio', must: 2, stretch: 3 } as const
-    expect(rowOf(measure, both, 'rival', goal, quiet)).toEqual({
-      id: 'X',
+    expect(rowOf(measure, both, rival, goal, quiet)).toEqual({
+      id: 'X 5',
+      what: 'x',
       ours: 20,
       peer: 10,
-      peer_name: 'rival',
+      peer_name: 'rival 1.0',
       unit: 'tok/s',
       ratio: 2,
       ratio_median: expect.closeTo(2, 10),
@@ -55,6 +65,7 @@ describe('a row', () => {
       agree: null,
       ours_cpu: 10,
       peer_cpu: 5,
+      rounds: 3,
     })
     const ours = { ...goal, of: 'ours', must: 21 } as const
     expect(rowOf(measure, { ...both, peer: null }, null, ours, quiet)).toMatchObject({
@@ -63,7 +74,7 @@ describe('a row', () => {
       peer: null,
     })
     expect(rowOf(measure, { ...both, peer: null }, null, goal, quiet).met).toBeNull()
-    expect(rowOf(measure, both, 'rival', goal, { ...quiet, busy: true }).noisy).toBe(true)
+    expect(rowOf(measure, both, rival, goal, { ...quiet, busy: true }).noisy).toBe(true)
   })
 
   it('alternates, tries scattered runs again and keeps the calmest', async () => {
@@ -74,11 +85,11 @@ describe('a row', () => {
     }
     // After the run that does not count: scattered, scattered less, calm.
     const ours = runs(9, 1, 2, 3, 1, 1.5, 2, 1, 1.1, 1.2)
-    const calm = await interleaved(side('a', ours), side('b', runs(1)), 3)
+    const calm = await interleaved(side('a', ours), side('b', runs(1)), effort)
     expect(order.slice(0, 8).join('')).toBe('abababab')
     expect(calm.ours.times[2]).toBe(0.12)
     expect(spreadOf(calm)).toBeCloseTo(0.1, 10)
-    const wild = await interleaved(runs(9, 1, 2, 3), null, 3)
+    const wild = await interleaved(runs(9, 1, 2, 3), null, effort)
     expect(rowOf(measure, wild, null, undefined, quiet)).toMatchObject({ noisy: true, met: null, must: null })
   })
 
