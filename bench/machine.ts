@@ -94,14 +94,12 @@ export class Lull {
   }
 }
 
-const ceilingSeconds = 0.4
 const readBytes = 512 * 2 ** 20
 
-/** Of this machine now; `times` more than once, each ceiling's best. */
-export async function measureCeilings(times = 3): Promise<Ceilings> {
+/** Of this machine now; `times` more than once, each ceiling's best; `seconds` for each of the four. */
+export async function measureCeilings(times: number, seconds: number): Promise<Ceilings> {
   let best: Ceilings = { read: 0, fp32: 0, bf16: 0, int8: 0 }
-  for (let time = 0; time < times; time++)
-    best = bestOf(best, await machineCeilings(ceilingSeconds, readBytes))
+  for (let time = 0; time < times; time++) best = bestOf(best, await machineCeilings(seconds, readBytes))
   return best
 }
 

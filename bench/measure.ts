@@ -28,6 +28,8 @@ export interface Effort {
   readonly rounds: number
   /** Seconds; two rounds are run whatever they take. */
   readonly limit: number
+  /** False: no run that does not count, for what does not get quicker by it. */
+  readonly warm?: boolean
 }
 
 export interface Runs {
@@ -41,10 +43,13 @@ type Run = () => Promise<Timing>
  * Rounds of every side in turn, after one of each that does not count, while the limit leaves time for them; again
  * where they scatter. The calmest attempt is kept.
  */
-export async function inTurn(sides: readonly Run[], { rounds, limit }: Effort): Promise<readonly Side[]> {
+export async function inTurn(
+  sides: readonly Run[],
+  { rounds, limit, warm = true }: Effort,
+): Promise<readonly Side[]> {
   const begin = performance.now()
   const spent = (): number => (performance.now() - begin) / 1000
-  for (const run of sides) await run()
+  if (warm) for (const run of sides) await run()
   const round = Math.max(spent(), 1e-9)
   let best: readonly Side[] | null = null
   for (let attempt = 0; attempt < attempts; attempt++) {

@@ -108,7 +108,9 @@ async function against(measure: Measure, rival: Peer | null, setting: Setting): 
       : null
   if (differs) setting.say(`${measure.id}: ${differs}`)
   const agree = rival && measure.disagreement ? differs === null : null
-  const runs = await interleaved(() => measure.run(), theirs, setting)
+  // A process has its peak whenever it runs.
+  const effort = measure.unit === 'GiB' ? { rounds: 1, limit: 0, warm: false } : setting
+  const runs = await interleaved(() => measure.run(), theirs, effort)
   return rowOf(measure, runs, rival, goalOf(measure.id, setting), { busy, agree })
 }
 

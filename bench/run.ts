@@ -111,8 +111,7 @@ async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
     say(
       `${index + 1} of ${wanted.length}: ${one.name}, ${((Date.now() - begin) / 60_000).toFixed(1)} minutes so far, about ${left.toFixed(1)} to go`,
     )
-    const now: Ceilings = await measureCeilings(size === 'tiny' ? 1 : ceilings ? 1 : 4)
-    ceilings = ceilings ? bestOf(ceilings, now) : now
+    ceilings = await ceilingsSoFar(ceilings, size)
     const start = Date.now()
     const found = await runCase(one, peers, ceilings, setting)
     const result: CaseResult = {
@@ -129,6 +128,13 @@ async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
     results.push(result)
   }
   return results
+}
+
+/** The best seen in this run: a neighbour may take a part of any one look. */
+async function ceilingsSoFar(before: Ceilings | null, size: Size): Promise<Ceilings> {
+  if (size === 'tiny') return before ?? measureCeilings(1, 0.05)
+  const now = await measureCeilings(before ? 1 : 4, 0.4)
+  return before ? bestOf(before, now) : now
 }
 
 /** Of a peer that is asked for: the cases that have it, or the first, for its refusal. */

@@ -5,7 +5,30 @@ import { chains } from './chains.js'
 import { decode } from './decode.js'
 import { gemm } from './gemm.js'
 import { headLoss } from './head-loss.js'
+import { memory } from './memory.js'
+import { policyStep } from './policy-step.js'
 import { prefill } from './prefill.js'
+import { rlStep } from './rl-step.js'
+import { rolloutGroup } from './rollout-group.js'
+import { scaling } from './scaling.js'
+import { scoreCandidates } from './score-candidates.js'
+import { sftStep } from './sft-step.js'
 import { startUp } from './start-up.js'
+import { tiny } from './tiny.js'
 
-export const cases: readonly BenchCase[] = [gemm, headLoss, prefill, decode, startUp, chains]
+export const cases: readonly BenchCase[] = [
+  gemm,
+  decode,
+  prefill,
+  sftStep,
+  policyStep,
+  rlStep,
+  tiny,
+  memory,
+  scoreCandidates,
+  startUp,
+  headLoss,
+  rolloutGroup,
+  chains,
+  scaling,
+]

@@ -81,6 +81,7 @@ def answer(lazy, request):
         return {"loss": loss, "norm": lazy.get().gradient_norm()}
     if request["op"] == "sft":
         training = lazy.get()
+        use_threads(request["threads"])
         return timed(lambda: training.step(request["sequences"]))
     if request["op"] == "peak-sft":
         return peak(lazy.prepared, request["sequences"])

@@ -25,11 +25,11 @@ def peak_bytes():
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-def use_threads():
-    """As many as the harness says, by torch as well."""
+def use_threads(count=0):
+    """0: as many as the harness says."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(count or int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def title(packages, remark=""):

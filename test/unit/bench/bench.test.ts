@@ -150,7 +150,7 @@ describe('npm run bench', () => {
     const { status, stdout, stderr } = bench([...args, '--json'])
     expect(status, stderr).toBe(0)
     const { rows } = JSON.parse(stdout.trim().split('\n').at(-1)!) as Report
-    expect(rows.map(({ id }) => id)).toEqual(['start-up', 'start-up-fp32'])
+    expect(rows.map(({ id }) => id)).toEqual(['C15 bf16', 'C15 fp32'])
     for (const row of rows) {
       expect(row).toMatchObject({ unit: 'starts/s', peer: null, met: null })
       expect(row.ours).toBeGreaterThan(0)
@@ -173,7 +173,7 @@ describe('npm run bench', () => {
 
   it.each([
     [['--case', 'nothing'], /^RR_USAGE_BENCH: there is no case nothing.*chains/],
-    [['--peer', 'torch'], /^RR_USAGE_BENCH: chains has no peer torch/],
+    [['--peer', 'torch'], /^RR_USAGE_BENCH: gemm has no peer torch/],
     [['--sise', 'tiny'], /^RR_USAGE/],
   ])('refuses %j', (args, says) => {
     const { status, stderr } = bench(args)
