@@ -11,20 +11,28 @@ import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { compareCommand } from './commands/compare.js'
 import { dataCommand } from './commands/data.js'
+import { describeCommand } from './commands/describe.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { exportCommand } from './commands/export.js'
 import { imitateCommand } from './commands/imitate.js'
+import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { internalizeCommand } from './commands/internalize.js'
 import { modelCommand } from './commands/model.js'
+import { presetsCommand } from './commands/presets.js'
 import { recommendCommand } from './commands/recommend.js'
 import { reportCommand } from './commands/report.js'
 import { resumeCommand } from './commands/resume.js'
 import { runCommand } from './commands/run.js'
+import { runsCommand } from './commands/runs.js'
 import { Stopped } from './running.js'
 
 async function main(): Promise<void> {
+  // Whoever reads has closed the pipe (`| head`): what is left to print is dropped, the work goes on.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   await yargs(hideBin(process.argv))
     .scriptName('reasonrec')
     .usage('$0 <verb> [options]')
@@ -44,6 +52,10 @@ async function main(): Promise<void> {
     .command(exportCommand)
     .command(modelCommand)
     .command(dataCommand)
+    .command(presetsCommand)
+    .command(describeCommand)
+    .command(initCommand)
+    .command(runsCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')
     .recommendCommands()

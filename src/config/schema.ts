@@ -73,6 +73,11 @@ interface JsonSchema {
   readonly default?: unknown
 }
 
+/** JSON Schema of a configuration file, for editors. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(configSchema, { io: 'input' })
+}
+
 export function configKeys(): readonly ConfigKey[] {
   const walk = (schema: JsonSchema, path: readonly string[]): ConfigKey[] =>
     schema.properties
@@ -87,7 +92,7 @@ export function configKeys(): readonly ConfigKey[] {
             range: rangeOf(schema),
           },
         ]
-  return walk(z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema, [])
+  return walk(configJsonSchema() as JsonSchema, [])
 }
 
 function rangeOf(schema: JsonSchema): string {

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { readStated } from '../config/describe.js'
 import type { Config } from '../config/schema.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { MethodSteps } from '../phases/pipeline.js'
@@ -25,6 +26,8 @@ interface Paper {
   readonly reward: (config: Config, own: readonly OwnTerm[]) => ComposedReward
   readonly presets: Readonly<Record<string, URL>>
   readonly ablations: URL
+  /** What the paper says about keys of the configuration. */
+  readonly stated: URL
 }
 
 const papers: Readonly<Record<Config['method'], Paper>> = {
@@ -34,6 +37,7 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
     reward: re2Reward,
     presets: Object.fromEntries(re2Presets.map((name) => [name, re2Preset(name)])),
     ablations: new URL('./re2/ablations.yaml', import.meta.url),
+    stated: new URL('./re2/stated.yaml', import.meta.url),
   },
   r2rec: {
     method: r2recOf,
@@ -41,6 +45,7 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
     reward: r2recReward,
     presets: Object.fromEntries(r2recPresets.map((name) => [name, r2recPreset(name)])),
     ablations: new URL('./r2rec/ablations.yaml', import.meta.url),
+    stated: new URL('./r2rec/stated.yaml', import.meta.url),
   },
 }
 
@@ -56,6 +61,11 @@ export function methodReward(config: Config, own: readonly OwnTerm[]): ComposedR
 /** The grid of ablations of the configuration's method. */
 export function ablationsOf(config: Config): Ablation[] {
   return readAblations(papers[config.method].ablations)
+}
+
+/** What the paper of the configuration's method says about keys. */
+export function statedOf(config: Config): Readonly<Record<string, string>> {
+  return readStated(papers[config.method].stated)
 }
 
 export function methodOf(config: Config): Method {
@@ -99,18 +109,20 @@ const protocols = Object.fromEntries(
   ]),
 )
 
+const presets: Readonly<Record<string, URL>> = {
+  ...Object.assign({}, ...Object.values(papers).map((paper) => paper.presets)),
+  ...protocols,
+}
+
+export const presetNames: readonly string[] = Object.keys(presets)
+
 /** The YAML file of a preset. Throws RR_USAGE_PRESET for an unknown name. */
 export function presetFile(name: string): string {
-  const presets = Object.assign(
-    {},
-    ...Object.values(papers).map((paper) => paper.presets),
-    protocols,
-  ) as Record<string, URL>
   const known = Object.hasOwn(presets, name) ? presets[name] : undefined
   const file = known && fileURLToPath(known)
   if (file && existsSync(file)) return file
   throw new ReasonrecError('RR_USAGE_PRESET', `there is no preset ${name}`, {
-    expected: Object.keys(presets).join(', '),
+    expected: presetNames.join(', '),
     remedy: 'choose one of them, or give a file with --config',
   })
 }

@@ -40,6 +40,18 @@ export function shortened(text: string, width: number): string {
         .trimEnd()}…`
 }
 
+/** Words in lines of at most 110 characters, each behind `indent` blanks. */
+export function wrapped(text: string, indent: number): string {
+  const lines = ['']
+  for (const word of terminalLine(text).split(' ')) {
+    const last = lines.at(-1) ?? ''
+    if (last === '') lines[lines.length - 1] = word
+    else if (indent + last.length + 1 + word.length > 110) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines.map((line) => ' '.repeat(indent) + line).join('\n')
+}
+
 function strip(raw: string): string {
   return raw.replace(stringSequence, '').replace(controlSequence, '').replace(shortSequence, '')
 }

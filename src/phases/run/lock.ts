@@ -46,6 +46,12 @@ export function lockDirectory(directory: string): RunLock {
   }
 }
 
+/** Is a live process writing here? */
+export function isHeld(directory: string): boolean {
+  const owner = parseOwner(readIfThere(join(directory, '.lock')) ?? '')
+  return owner !== null && isAlive(owner)
+}
+
 function removeStale(directory: string, file: string): void {
   const seen = readIfThere(file)
   if (seen === null) return

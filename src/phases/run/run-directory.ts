@@ -251,6 +251,15 @@ export class RunDirectory {
   }
 }
 
+/** Where a run stands, without taking its lock; null where the file cannot be read. */
+export function readRunState(path: string): Pick<RunState, 'plan' | 'stages'> | null {
+  try {
+    return JSON.parse(readFileSync(join(path, stateFile), 'utf8')) as RunState
+  } catch {
+    return null
+  }
+}
+
 export function isRunDirectory(path: string): boolean {
   return existsSync(join(path, stateFile)) && existsSync(join(path, 'config.yaml'))
 }

@@ -13,6 +13,7 @@ import {
   readModelConfig,
   setThreads,
 } from '../../../engine/index.js'
+import { mebibytes } from '../../../report/numbers.js'
 import { configOf, type RunArguments, runOptions } from '../../options.js'
 import { printJson } from '../../running.js'
 import { print } from './model.js'
@@ -78,8 +79,4 @@ function questionOf(config: Config, dir: string, args: MemoryArguments): MemoryQ
     dropout: sft.dropout > 0,
     reference: rl.kl.beta !== 0,
   }
-}
-
-function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }
