@@ -1,10 +1,17 @@
 /**
- * The library face. A run in code:
+ * The library face. Training, phase by phase (methods/training-run.ts):
  *
- *   const loaded = loadConfig({ preset: presetFile('re2'), file: null, set: [], options: { 'model.dir': m, 'data.dir': d } })
- *   const context = await createRun(loaded, 'runs/first', allPhases, { progress: silentProgress, onSample() {}, signal })
- *   const summary = await runStages(context, methodSteps(context.config))
- *   context.run.close()
+ *   const run = await startRun({ preset: 're2', model: DIR, data: DIR, out: 'runs/first' })
+ *   await collect(run)
+ *   await imitate(run)
+ *   await internalize(run)
+ *   const { table } = await evaluate(run)
+ *   run.run.close()
+ *
+ * Using what came out (methods/recommender.ts):
+ *
+ *   const model = await loadModel({ model: DIR, adapter: 'runs/first/adapter' })
+ *   const { reasoning, ranking } = await model.recommend({ history: ['A', 'B'], candidates: ['X', 'Y', 'Z'] })
  *
  * The engine alone (decoding, scoring, training) is `reasonrec/engine`.
  */
@@ -23,8 +30,24 @@ export type { Dataset, Instance, Interaction, Item, ItemIndex } from './data/typ
 export * from './engine/index.js'
 export type { InferenceMode, RankingMeans, ResultRow, RowId } from './eval/result-row.js'
 export type { GateResult, Method, ParsedAnswer, PromptMode, Trace } from './methods/method.js'
-export { methodOf, methodSteps, presetFile } from './methods/registry.js'
+export {
+  loadModel,
+  type RankedItem,
+  type Recommendation,
+  type RecommendationRequest,
+  type Recommender,
+  type RecommenderOptions,
+} from './methods/recommender.js'
+export { methodOf, methodSteps, presetFile, presetNames } from './methods/registry.js'
 export { createRun, openDataset, openModel, openRun, type Watcher } from './methods/session.js'
+export {
+  collect,
+  evaluate,
+  imitate,
+  internalize,
+  type RunOptions,
+  startRun,
+} from './methods/training-run.js'
 export { allPhases, baselinePhases, type MethodSteps, runStages } from './phases/pipeline.js'
 export { type ModelMode, type Prediction, predict, ranking } from './phases/prediction/predictions.js'
 export type { ModelContext, PhaseContext, StageModel } from './phases/run/context.js'

@@ -8,7 +8,6 @@ import { type TiePolicy, tiePolicies } from '../data/raw.js'
 import { ReasonrecError } from '../engine/index.js'
 import { modelFolder } from '../hub/repository.js'
 import { presetFile } from '../methods/registry.js'
-import { RunDirectory } from '../phases/run/run-directory.js'
 
 export interface CommonArguments {
   readonly json: boolean
@@ -139,15 +138,4 @@ export function freeRunFolder(preset: string): string {
 export function requireOut(out: string | undefined): string {
   if (out !== undefined && out !== '') return resolve(out)
   throw new ReasonrecError('RR_USAGE_MISSING', 'no output folder is given', { remedy: 'give --out DIR' })
-}
-
-/** A run keeps its configuration; options that say otherwise are an error, not ignored. */
-export function requireSameConfig(out: string, hash: string): void {
-  const run = RunDirectory.open(out)
-  const same = run.loaded.hash === hash
-  run.close()
-  if (same) return
-  throw new ReasonrecError('RR_OUTPUT_CONFIG', `${out} was made with another configuration`, {
-    remedy: 'give the options it was made with, or choose another --out',
-  })
 }

@@ -24,11 +24,12 @@ export const baselinePhases: readonly Phase[] = ['evaluate']
 export async function runStages(context: PhaseContext, steps: MethodSteps): Promise<RunSummary | null> {
   const { run } = context
   const planned = allPhases.filter((phase) => run.plan.includes(phase))
-  for (const phase of planned) await runStage(context, steps, phase)
-  return planned.includes('evaluate') ? finish(context, steps) : null
+  for (const phase of planned) await runPhase(context, steps, phase)
+  return planned.includes('evaluate') ? writeResults(context, steps) : null
 }
 
-async function runStage(context: PhaseContext, steps: MethodSteps, phase: Phase): Promise<void> {
+/** One phase, where it is not done. Throws RR_OUTPUT_STAGE where the phase before it is not. */
+export async function runPhase(context: PhaseContext, steps: MethodSteps, phase: Phase): Promise<void> {
   const { run, config } = context
   if (run.isDone(phase)) return
   if (phase === 'collect') {
@@ -48,7 +49,8 @@ async function runStage(context: PhaseContext, steps: MethodSteps, phase: Phase)
   }
 }
 
-async function finish(context: PhaseContext, steps: MethodSteps): Promise<RunSummary> {
+/** summary.json and the report of an evaluated run. */
+export async function writeResults(context: PhaseContext, steps: MethodSteps): Promise<RunSummary> {
   const collected = isBaselinesOnly(context) ? collectSummary(context, [], []) : await steps.collect(context)
   const summary = writeSummary(context, collected)
   if (context.config.report.html) await writeReport(context.run.path)

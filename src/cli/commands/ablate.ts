@@ -13,11 +13,12 @@ import { ReasonrecError } from '../../engine/index.js'
 import { type Ablation, type AblationRow, ablationRow, chosenAblations } from '../../methods/ablation.js'
 import { ablationsOf } from '../../methods/registry.js'
 import { createRun, openRun } from '../../methods/session.js'
+import { requireSameConfig } from '../../methods/training-run.js'
 import { summaryFile } from '../../phases/evaluation/summary.js'
 import { allPhases } from '../../phases/pipeline.js'
 import { isRunDirectory } from '../../phases/run/run-directory.js'
 import type { RunSummary } from '../../phases/run/run-record.js'
-import { configOf, type RunArguments, requireOut, requireSameConfig, runOptions } from '../options.js'
+import { configOf, type RunArguments, requireOut, runOptions } from '../options.js'
 import { note, printJson, runWith } from '../running.js'
 
 interface AblateArguments extends RunArguments {
