@@ -30,30 +30,34 @@ struct Context {
   Context polling(const Job& by) const { return {kernels, pool, scratch, &by}; }
 };
 
+// How a product with stored weights is computed. kF32: both sides in fp32 (bf16 weights are
+// widened, which loses nothing: the bits are those of fp32 panels of the same values). kBF16: the
+// left side is rounded to bf16 too. Sums are fp32 in either, and each has one order.
+enum class Compute { kF32, kBF16 };
+
 // A right-hand operand B (K, N), one of three ways (a further storage type is a further pointer).
 // In panels of `Kernels::panel` columns, fp32 or bf16:
 //   fp32:  B[k][n] = data[(n / panel) * panel_stride + k * panel + n % panel]
-//   bf16:  the same, but within a row of a panel columns c and c + panel / 2 are neighbours, so
-//   that
-//          one vector load gives both halves by a shift and a mask: column c lies at
-//          2 c for c < panel / 2, else at 2 (c - panel / 2) + 1.
+//   bf16:  rows in pairs, so that a word of 32 bits holds two values of one column:
+//          B[k][n] = bf16[(n / panel) * panel_stride + (k / 2) * 2 panel + 2 (n % panel) + k % 2];
+//          an odd K has a row of zeros after it
 // Or as a checkpoint holds it, unpacked: bf16 rows (N, K), B[k][n] = rows[n * K + k]. Kernels pack
-// a block of these when they need it, which is for weights that are used once or twice. A bf16
-// value is widened to fp32 before it is multiplied, and the sum is fp32 in the same order: a matrix
-// of bf16 values gives the same bits in either storage. The last panel is padded with zeros. A
-// range of k begins k0 * panel values later, a range of n that starts at a multiple of panel (n0 /
-// panel) * panel_stride values later: shifted().
+// a block of these when they need it, which is for weights that are used once or twice. The last
+// panel is padded with zeros. A range of k (from an even k0 in bf16) begins k0 * panel values
+// later, a range of n that starts at a multiple of panel (n0 / panel) * panel_stride values later:
+// shifted().
 struct Panels {
   const float* data = nullptr;
-  int64_t panel_stride = 0;  // values from one panel to the next; K * panel for a whole matrix
+  int64_t panel_stride = 0;  // values from one panel to the next; rows x panel for a whole matrix
   const uint16_t* bf16 = nullptr;
   const uint16_t* rows = nullptr;
-  int64_t begin = 0;  // rows: where B begins, in values of panels
+  int64_t begin = 0;                // rows: where B begins, in values of panels
+  Compute compute = Compute::kF32;  // kBF16 only where B is bf16
 
   bool empty() const { return !data && !bf16 && !rows; }
   Panels shifted(int64_t values) const {
     return {data ? data + values : nullptr, panel_stride, bf16 ? bf16 + values : nullptr, rows,
-            begin + values};
+            begin + values, compute};
   }
 };
 
@@ -71,6 +75,7 @@ struct GemmTerm {
   int64_t row_stride = 0, col_stride = 1;  // A[m][k] = a[m * row_stride + k * col_stride]
   Panels b;
   int64_t k = 0;
+  const uint16_t* a_bf16 = nullptr;  // set by kernels: A rounded, rows of pairs at row_stride
 };
 
 enum class GemmStart {
@@ -110,7 +115,7 @@ struct AllowedTokens {
 };
 
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512"
+  const char* name;  // "scalar", "avx2", "avx512", "avx512bf16"
   int panel;         // columns per panel
 
   // ---- products ---------------------------------------------------------------------------------

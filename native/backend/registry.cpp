@@ -11,7 +11,7 @@ namespace reasonrec {
 const std::vector<const Kernels*>& cpu_kernels() {
   static const std::vector<const Kernels*> all = [] {
     std::vector<const Kernels*> found{scalar_kernels()};
-    for (const Kernels* kernels : {avx2_kernels(), avx512_kernels()})
+    for (const Kernels* kernels : {avx2_kernels(), avx512_kernels(), avx512bf16_kernels()})
       if (kernels) found.push_back(kernels);
     return found;
   }();

@@ -56,6 +56,13 @@ RopeScaling rope_scaling(const Napi::Value& value) {
   return out;
 }
 
+Compute compute(const Napi::Value& value) {
+  if (value.IsUndefined()) return Compute::kF32;
+  const std::string name = text(value, "compute");
+  if (name != "fp32" && name != "bf16") refuse("compute", "fp32 or bf16");
+  return name == "bf16" ? Compute::kBF16 : Compute::kF32;
+}
+
 ScriptStep script_step(const Napi::Value& value) {
   const Napi::Object in = object(value, "script step");
   const std::string kind = text(in, "kind");
@@ -201,6 +208,7 @@ ModelConfig model_config(const Napi::Value& value) {
   out.o_bias = boolean(in, "oBias");
   out.mlp_bias = boolean(in, "mlpBias");
   out.qk_norm = boolean(in, "qkNorm");
+  out.compute = compute(field(in, "compute"));
   const bool sizes = out.hidden > 0 && out.intermediate > 0 && out.layers > 0 && out.vocab > 0 &&
                      out.max_position > 0 && out.heads > 0 && out.kv_heads > 0 && out.head_dim > 0;
   if (!sizes || out.heads % out.kv_heads != 0 || out.head_dim % 2 != 0)

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
+
 namespace reasonrec {
 
 struct RopeScaling {
@@ -29,6 +31,8 @@ struct ModelConfig {
   bool o_bias = false;    // Llama with attention_bias
   bool mlp_bias = false;
   bool qk_norm = false;  // Qwen3: RMSNorm over each head of q and k, before rope
+  // Not config.json's: how products with the weights and the adapters are computed.
+  Compute compute = Compute::kF32;
 };
 
 // The seven linear maps of a layer, in PEFT's names.

@@ -112,7 +112,7 @@ class LayerPass {
   }
   static bool adapted(const LoraTerm* terms, int count) {
     for (int i = 0; i < count; ++i)
-      if (terms[i].panels->a.data) return true;
+      if (!terms[i].panels->a.empty()) return true;
     return false;
   }
   int lora_terms(Linear which, LoraTerm* terms, Buffer* u) const {

@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/philox.h"
 #include "core/safetensors.h"
+#include "model/panel_store.h"
 
 namespace reasonrec {
 
@@ -169,17 +170,25 @@ const LoraPanels& Adapter::panels(int64_t layer, Linear linear) const {
 
 void Adapter::Impl::pack(const Context& context, Pair& pair, Linear linear) {
   const int64_t in = linear_in(model, linear), out = linear_out(model, linear), r = pair.rank;
-  const int64_t width = context.kernels->panel;
+  const int width = context.kernels->panel;
+  const bool half = model.compute == Compute::kBF16;
+  const WeightType type = half ? WeightType::kBF16 : WeightType::kF32;
   const auto floats = [&](int64_t k, int64_t n) {
-    return ((n + width - 1) / width * width * k + 15) / 16 * 16;
+    const int64_t values = PanelStore::values(type, width, k, n);
+    return ((half ? (values + 1) / 2 : values) + 15) / 16 * 16;
   };
   pair.storage.resize(floats(in, r) + floats(r, out) + floats(r, in) + floats(out, r));
   float* next = pair.storage.data();
   const auto place = [&](const float* b, int64_t k, int64_t n, int64_t k_stride, int64_t n_stride) {
-    float* panels = next;
-    context.kernels->pack(context, panels, b, k, n, k_stride, n_stride);
+    float* at = next;
     next += floats(k, n);
-    return Panels{panels, k * width};
+    const int64_t stride = PanelStore::values(type, width, k, 1);
+    auto* pairs = reinterpret_cast<uint16_t*>(at);
+    if (half)
+      context.kernels->pack_bf16(context, pairs, b, k, n, k_stride, n_stride);
+    else
+      context.kernels->pack(context, at, b, k, n, k_stride, n_stride);
+    return half ? Panels{nullptr, stride, pairs, nullptr, 0, model.compute} : Panels{at, stride};
   };
 
   std::vector<float> scaled(values.data() + pair.a, values.data() + pair.a + r * in);  // sA (r, in)
@@ -212,8 +221,15 @@ std::unique_ptr<Adapter> Adapter::clone() const {
     std::memcpy(pair.storage.data(), source.storage.data(),
                 size_t(source.storage.size()) * sizeof(float));
     pair.panels = source.panels;
-    for (Panels* p : {&pair.panels.a, &pair.panels.b, &pair.panels.a_t, &pair.panels.b_t})
-      p->data = pair.storage.data() + (p->data - source.storage.data());
+    const auto* begin = reinterpret_cast<const char*>(source.storage.data());
+    const auto* copy = reinterpret_cast<const char*>(pair.storage.data());
+    const auto follow = [&](const void* p) {
+      return p ? copy + (static_cast<const char*>(p) - begin) : nullptr;
+    };
+    for (Panels* p : {&pair.panels.a, &pair.panels.b, &pair.panels.a_t, &pair.panels.b_t}) {
+      p->data = reinterpret_cast<const float*>(follow(p->data));
+      p->bf16 = reinterpret_cast<const uint16_t*>(follow(p->bf16));
+    }
   }
   to.ready = from.ready;
   return out;

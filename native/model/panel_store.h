@@ -17,15 +17,17 @@ class PanelStore {
  public:
   // Announces a matrix B (k, n); all of them before allocate(). Returns its number.
   size_t add(int64_t k, int64_t n);
-  // Memory for all; contents undefined until packed. type: kF32 or kBF16.
-  void allocate(const Kernels&, WeightType type);
+  // Memory for all; contents undefined until packed. type: kF32 or kBF16; compute: of the products
+  // with them, kBF16 only with bf16.
+  void allocate(const Kernels&, WeightType type, Compute compute = Compute::kF32);
   bool allocated() const { return memory_.size() > 0; }
   // Instead of memory: a matrix is read where it lies, bf16 rows (n, k), until allocate().
-  void borrow(const Kernels&, size_t matrix, const uint16_t* rows);
+  void borrow(const Kernels&, size_t matrix, const uint16_t* rows, Compute = Compute::kF32);
   const uint16_t* borrowed(size_t matrix) const { return matrices_[matrix].rows; }
   Panels at(size_t matrix) const;
   int64_t bytes(WeightType type) const;  // that allocate() takes, 0 before it and borrow()
-  static int64_t values(int panel, int64_t k, int64_t n);  // of one matrix, padding included
+  // Of one matrix, padding included.
+  static int64_t values(WeightType, int panel, int64_t k, int64_t n);
 
   // B[i][j] = b[i * k_stride + j * n_stride] for columns [first, first + count), first a multiple
   // of the panel's width.
@@ -39,6 +41,7 @@ class PanelStore {
   void unpack(const Context&, size_t matrix, float* w) const;
 
  private:
+  bool half() const { return type_ == WeightType::kBF16; }
   struct Matrix {
     int64_t k, n, begin;  // begin in values
     const uint16_t* rows = nullptr;
@@ -46,7 +49,8 @@ class PanelStore {
   std::vector<Matrix> matrices_;
   Buffer memory_;
   int panel_ = 0;
-  bool half_ = false;
+  WeightType type_ = WeightType::kF32;
+  Compute compute_ = Compute::kF32;
 };
 
 // fn(task, worker) for every task, on the context's pool or on the caller.

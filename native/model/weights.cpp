@@ -86,7 +86,7 @@ void Model::Impl::allocate_vectors() {
 }
 
 void Model::Impl::allocate(const Context& context) {
-  forward.allocate(*context.kernels, type);
+  forward.allocate(*context.kernels, type, config.compute);
   bind_panels();
   if (config.tied_head) {
     embedding = {nullptr, nullptr, head};
@@ -223,7 +223,7 @@ void Model::prepare_backward(const Context& context) {
   Impl& m = *impl_;
   if (m.backward.allocated()) return;
   m.pack_borrowed(context);
-  m.backward.allocate(*context.kernels, m.type);
+  m.backward.allocate(*context.kernels, m.type, m.config.compute);
   m.bind_panels();
   Buffer weight;
   for (size_t e = 0; e < m.slots.size(); ++e) {
@@ -251,8 +251,10 @@ void Model::make_trainable(const Context& context) {
   m.rows = Buffer();
   m.vectors = Buffer();
   m.trainable = true;
-  if (m.type == WeightType::kF32) return;
-  m.type = WeightType::kF32;  // an update smaller than bf16's spacing must not vanish
+  // An update smaller than bf16's spacing must not vanish: it is kept in the master. Products in
+  // fp32 see it at once; products in bf16 see its rounding, whatever the panels hold.
+  if (m.type == WeightType::kF32 || m.config.compute == Compute::kBF16) return;
+  m.type = WeightType::kF32;
   m.forward.allocate(*context.kernels, m.type);
   if (m.backward.allocated()) m.backward.allocate(*context.kernels, m.type);
   m.bind_panels();

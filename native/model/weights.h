@@ -61,7 +61,8 @@ class Model {
   void prepare_backward(const Context&);  // packs the transposed panels once
 
   // Full-parameter mode: one flat master of every weight under its checkpoint name (a tied head is
-  // one parameter, model.embed_tokens.weight). Decay on 2-D weights only. Panels become fp32.
+  // one parameter, model.embed_tokens.weight). Decay on 2-D weights only. Panels become fp32, but
+  // for products in bf16.
   void make_trainable(const Context&);  // idempotent; builds the master from the packed weights
   bool trainable() const;
   const ParameterLayout& layout() const;  // valid always

@@ -70,10 +70,18 @@ void require_finite(const Parameter& p, int64_t bad) {
         "export or download the model again");
 }
 
-// bf16 where that loses nothing.
-WeightType resolved(WeightType wanted, const ParameterLayout& layout,
+void require_storage(const ModelConfig& config, WeightType type) {
+  check(config.compute == Compute::kF32 || type != WeightType::kF32, "RR_BAD_ARGUMENT",
+        "products in bf16 need weights held in bf16", "dtype auto or bf16", "fp32",
+        "set model.dtype to auto, or model.compute to fp32");
+}
+
+// bf16 where that loses nothing, and for products in bf16.
+WeightType resolved(const ModelConfig& config, WeightType wanted, const ParameterLayout& layout,
                     const std::vector<const StoredTensor*>& tensors) {
+  require_storage(config, wanted);
   if (wanted != WeightType::kAuto) return wanted;
+  if (config.compute == Compute::kBF16) return WeightType::kBF16;
   for (size_t e = 0; e < tensors.size(); ++e)
     if (layout.entries[e].decay && tensors[e]->view.dtype != DType::kBF16) return WeightType::kF32;
   return WeightType::kBF16;
@@ -144,7 +152,7 @@ std::unique_ptr<Model> Model::load(const Context& context, const ModelConfig& gi
   model->impl_ = std::make_unique<Impl>(config);
   Impl& m = *model->impl_;
   const std::vector<const StoredTensor*> tensors = match(config, m.layout, *files);
-  m.type = resolved(wanted, m.layout, tensors);
+  m.type = resolved(config, wanted, m.layout, tensors);
   m.allocate_vectors();
   m.extend_rope(context, 1);
   job.total(int32_t(tensors.size()));
@@ -177,7 +185,7 @@ void Model::Impl::borrow_matrices(const Context& context, const Job& job) {
     const uint16_t* rows = stored_rows(*tensors[e]);
     require_finite(layout.entries[e], count_bad(context, rows, layout.entries[e].size()));
     if (packed(e))
-      forward.borrow(*context.kernels, panel_index(slots[e]), rows);
+      forward.borrow(*context.kernels, panel_index(slots[e]), rows, config.compute);
     else
       embedding = {nullptr, rows, {}};
     job.advance(1);
@@ -233,7 +241,9 @@ std::unique_ptr<Model> Model::random(const Context& context, const ModelConfig& 
   std::unique_ptr<Model> model(new Model);
   model->impl_ = std::make_unique<Impl>(config);
   Impl& m = *model->impl_;
-  m.type = type == WeightType::kAuto ? WeightType::kF32 : type;
+  const bool half = config.compute == Compute::kBF16;
+  require_storage(config, type);
+  m.type = type != WeightType::kAuto ? type : half ? WeightType::kBF16 : WeightType::kF32;
   m.allocate_vectors();
   m.extend_rope(context, 1);
   m.allocate(context);

@@ -8,7 +8,7 @@
 namespace reasonrec {
 namespace {
 
-bool active(const LoraTerm& term) { return term.panels && term.panels->a.data; }
+bool active(const LoraTerm& term) { return term.panels && !term.panels->a.empty(); }
 
 // rows (T, n) as the right-hand operand of a product that sums over T.
 Panels pack_rows(const Context& ctx, const char* name, const float* rows, int64_t t, int64_t n) {

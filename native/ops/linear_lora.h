@@ -35,7 +35,7 @@ inline constexpr int kMaxLoraTerms = 2;  // frozen, trained
 
 struct LoraTerm {
   const LoraPanels* panels =
-      nullptr;         // panels->a.data null: this linear has no such adapter; skipped
+      nullptr;         // panels->a empty: this linear has no such adapter; skipped
   float* u = nullptr;  // (T, rank), written by forward, read by backward
 };
 

@@ -91,6 +91,13 @@ export const dtypeOption = {
   describe: 'How weights are held; auto: bf16 where they are stored so, else fp32',
 }
 
+/** Of the same verbs. */
+export const computeOption = {
+  choices: ['fp32', 'bf16'] as const,
+  default: 'fp32' as const,
+  describe: 'How products are computed; bf16 rounds both sides and holds weights in bf16',
+}
+
 export function configOf(args: RunArguments): LoadedConfig {
   requireDevice(args.device)
   return loadConfig(sourcesOf(args))

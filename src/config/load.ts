@@ -248,6 +248,12 @@ function checkAcrossKeys(config: Config): void {
     })
   }
   checkBaselines(config)
+  if (config.model.compute === 'bf16' && config.model.dtype === 'fp32') {
+    throw new ReasonrecError('RR_CONFIG_VALUE', 'model.compute bf16 needs weights held in bf16', {
+      got: 'model.dtype fp32',
+      remedy: 'set model.dtype to auto or bf16, or model.compute to fp32',
+    })
+  }
   if (config.data.min_hist > config.data.max_hist) {
     throw new ReasonrecError('RR_CONFIG_VALUE', 'data.min_hist is above data.max_hist', {
       got: `${config.data.min_hist} and ${config.data.max_hist}`,

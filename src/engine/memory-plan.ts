@@ -103,7 +103,10 @@ function larger(a: MemoryPeak, b: MemoryPeak): MemoryPeak {
 
 /** What is there throughout, whatever the phase. */
 function held({ config, dtype, process, full }: MemoryQuestion, training: boolean): Record<string, number> {
-  const { weights, transposed, rotary } = heldWeights(config, full && training ? 'fp32' : dtype)
+  const { weights, transposed, rotary } = heldWeights(
+    config,
+    full && training && config.compute !== 'bf16' ? 'fp32' : dtype,
+  )
   return { process: process + runtime, weights, rotary, transposed: training ? transposed : 0 }
 }
 
@@ -291,7 +294,18 @@ function forwardScratch(question: MemoryQuestion, tree: Tree, kept: boolean, row
   }
   const scratch = Object.fromEntries(Object.entries(widths).map(([name, width]) => [name, width * rows]))
   const keys = kept ? (keysOf(tree) * cachePerToken(config)) / float : 0
-  return { ...scratch, kv: keys, attention_tiles: attentionTiles(config, tree) }
+  const rounded =
+    config.compute === 'bf16'
+      ? roundedFloats(rows, Math.max(hidden, intermediate, query)) + roundedFloats(rows, rank)
+      : 0
+  return { ...scratch, gemm_rows: rounded, kv: keys, attention_tiles: attentionTiles(config, tree) }
+}
+
+/** Left sides of products in bf16 (native/backend/cpu/rounding.inl): pairs of bf16, or fp32 where they are widened. */
+function roundedFloats(rows: number, width: number): number {
+  const perLine = engineInfo().isa === 'avx512bf16' ? 32 : 16
+  const lines = Math.ceil(width / perLine)
+  return (lines + (lines % 2 === 0 ? 1 : 0)) * 16 * rows
 }
 
 /** Scores and operands of a tile, for every worker. */
@@ -353,5 +367,6 @@ function headScratch(config: NativeModelConfig, rows: number, learning = 0): Scr
     head_partial: chunk * Math.ceil(config.vocab / tileTokens) * 3,
     head_tile: threads * tileRows * tileTokens,
     head_hidden: learning * whole(config.hidden, panel),
+    head_rounded: config.compute === 'bf16' ? threads * roundedFloats(tileRows, tileTokens) : 0,
   }
 }

@@ -39,9 +39,10 @@ export interface HeldWeights {
 
 export function heldWeights(config: NativeModelConfig, dtype: 'fp32' | 'bf16'): HeldWeights {
   const { panel } = engineInfo()
-  const size = dtype === 'bf16' ? 2 : float
-  /** Values of a matrix (k, n) in panels; each begins at a whole 32 values. */
-  const packed = (k: number, n: number) => whole(whole(n, panel) * k, 32)
+  const half = dtype === 'bf16'
+  const size = half ? 2 : float
+  /** Values of a matrix (k, n) in panels, rows of bf16 in pairs; each begins at a whole 32 values. */
+  const packed = (k: number, n: number) => whole(whole(n, panel) * whole(k, half ? 2 : 1), 32)
   const matrices = [...linearsOf(config), { out: config.vocab, inputs: config.hidden }]
   const table = config.tiedHead ? 0 : config.vocab * config.hidden * size
   const forward = matrices.reduce((sum, { out, inputs }) => sum + packed(inputs, out), 0)
@@ -82,13 +83,16 @@ export function heldAdapter(
   rank: number,
 ): { readonly values: number; readonly panels: number } {
   const { panel } = engineInfo()
-  const padded = (n: number) => whole(n, panel)
+  const half = config.compute === 'bf16'
+  const packed = (k: number, n: number) => whole(n, panel) * whole(k, half ? 2 : 1)
   let [values, panels] = [0, 0]
   for (const { out, inputs } of linearsOf(config)) {
     values += rank * (inputs + out)
-    panels += padded(rank) * inputs + padded(inputs) * rank + padded(out) * rank + padded(rank) * out
+    panels += packed(inputs, rank) + packed(rank, inputs) + packed(rank, out) + packed(out, rank)
   }
-  return rank === 0 ? { values: 0, panels: 0 } : { values: values * float, panels: panels * float }
+  return rank === 0
+    ? { values: 0, panels: 0 }
+    : { values: values * float, panels: panels * (half ? 2 : float) }
 }
 
 /** Bytes that the keys and values of one token take in one layer. */

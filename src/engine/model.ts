@@ -13,11 +13,19 @@ import { ggufFiles, ggufModelConfig, isGgufPath, readGgufModel } from './gguf.js
 import { type JobOptions, runJob } from './job.js'
 import { inspectSafetensors, loadAddon } from './load.js'
 import { parseModelConfig } from './model-config.js'
-import type { NativeModel, NativeModelConfig, NativeTensorFacts, NativeWeightType } from './native.js'
+import type {
+  NativeCompute,
+  NativeModel,
+  NativeModelConfig,
+  NativeTensorFacts,
+  NativeWeightType,
+} from './native.js'
 
 export interface ModelOptions extends JobOptions {
   /** How weight matrices are held; auto (the default): bf16 where the files store them so, else fp32. */
   readonly dtype?: NativeWeightType | undefined
+  /** How products with them are computed; bf16 holds them in bf16 too. Default fp32. */
+  readonly compute?: NativeCompute | undefined
 }
 
 export class Model {
@@ -51,7 +59,8 @@ export class Model {
    *   RR_UNEXPECTED_TENSOR, RR_SHAPE_MISMATCH, RR_NON_FINITE_WEIGHTS, RR_OUT_OF_MEMORY, RR_CANCELLED
    */
   static async open(dir: string, options?: ModelOptions): Promise<Model> {
-    const config = readModelConfig(dir)
+    const stored = readModelConfig(dir)
+    const config = options?.compute === 'bf16' ? { ...stored, compute: options.compute } : stored
     const files = weightFiles(dir)
     const dtype = options?.dtype ?? 'auto'
     const native = await runJob(options, (control) => loadAddon().loadModel(config, files, dtype, control))

@@ -96,7 +96,8 @@ export async function openModel(
   const dir = named === embedded ? embeddedModelFolder() : named
   requireMemory(config, dir)
   await setThreads(config.model.threads === 0 ? engineInfo().threads : config.model.threads)
-  const base = await Model.open(dir, { signal, dtype: config.model.dtype })
+  const { dtype, compute } = config.model
+  const base = await Model.open(dir, { signal, dtype, compute })
   const tokenizer = await Tokenizer.open(dir)
   tokenizer.checkVocabulary(base.vocab)
   return { base, tokenizer }
@@ -184,8 +185,8 @@ function requireMemory(config: Config, dir: string): void {
   const sizeOf = (shape: readonly number[]) => shape.reduce((size, extent) => size * extent, 1)
   const weights = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   const stored = tensors.filter(({ shape }) => shape.length === 2).every(({ dtype }) => dtype === 'BF16')
-  const { dtype } = config.model
-  const half = dtype === 'bf16' || (dtype === 'auto' && stored)
+  const { dtype, compute } = config.model
+  const half = dtype === 'bf16' || (dtype === 'auto' && (stored || compute === 'bf16'))
   const perWeight = 2 * (half ? 2 : 4) + (config.sft.adapter === 'full' ? bytesOfFullTraining : 0)
   const needed = (weights * perWeight) / 2 ** 30
   const allowed = config.model.max_memory ?? totalmem() / 2 ** 30

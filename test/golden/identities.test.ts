@@ -57,9 +57,17 @@ const script = [
 
 afterEach(() => setThreads(2))
 
+interface Held {
+  readonly dtype: 'fp32' | 'bf16'
+  readonly compute: 'fp32' | 'bf16'
+}
+const fp32: Held = { dtype: 'fp32', compute: 'fp32' }
+const widened: Held = { dtype: 'bf16', compute: 'fp32' }
+const bf16: Held = { dtype: 'bf16', compute: 'bf16' }
+
 /** A model whose adapter is not zero: one supervised step from a fixed start. */
-async function policy(dtype: 'fp32' | 'bf16') {
-  const model = await Model.random(shape, 11n, 0.08, dtype)
+async function policy({ dtype, compute }: Held) {
+  const model = await Model.random({ ...shape, compute }, 11n, 0.08, dtype)
   const adapter = await Adapter.create(
     model,
     { rank: 4, alpha: 8, rslora: false, targets: [...linearNames], dropout: 0 },
@@ -102,9 +110,9 @@ function policyGroups(samples: readonly (readonly Sample[])[]) {
   }))
 }
 
-async function policyUpdate(threads: number, tokenBudget: number, dtype: 'fp32' | 'bf16' = 'fp32') {
+async function policyUpdate(threads: number, tokenBudget: number, held = fp32) {
   await setThreads(threads)
-  const { model, adapter } = await policy(dtype)
+  const { model, adapter } = await policy(held)
   const samples = await sampleAll(model, adapter)
   const trainer = await Trainer.forAdapter(model, { adapter, tokenBudget })
   const step = policyGroups(samples)
@@ -120,10 +128,10 @@ async function policyUpdate(threads: number, tokenBudget: number, dtype: 'fp32' 
 }
 
 describe('identities to the bit', () => {
-  it.each(['fp32', 'bf16'] as const)(
-    'a sampled log-prob is the trained one: ratio 1, KL 0 (weights in %s)',
-    async (dtype) => {
-      const { samples, result } = await policyUpdate(2, 256, dtype)
+  it.each([fp32, widened, bf16])(
+    'a sampled log-prob is the trained one: ratio 1, KL 0 (weights in $dtype, products in $compute)',
+    async (held) => {
+      const { samples, result } = await policyUpdate(2, 256, held)
       const flat = samples.flat()
       const trained = Float32Array.from(
         flat.flatMap((s) => [...s.kinds]).map((kind, i) => (kind === 1 ? 0 : result.logprobs[i]!)),
@@ -135,11 +143,11 @@ describe('identities to the bit', () => {
     },
   )
 
-  it('neither threads nor micro-batches change an update', async () => {
+  it.each([fp32, bf16])('neither threads nor micro-batches change an update ($compute)', async (held) => {
     const [one, two, cut] = [
-      await policyUpdate(1, 4096),
-      await policyUpdate(2, 4096),
-      await policyUpdate(2, 64),
+      await policyUpdate(1, 4096, held),
+      await policyUpdate(2, 4096, held),
+      await policyUpdate(2, 64, held),
     ]
     for (const other of [two, cut]) {
       expect(other.gradients).toEqual(one.gradients)
@@ -149,7 +157,7 @@ describe('identities to the bit', () => {
   })
 
   it('a sample does not know its company', async () => {
-    const { model, adapter } = await policy('fp32')
+    const { model, adapter } = await policy(fp32)
     const [together, alone] = [await sampleAll(model, adapter), await sampleAll(model, adapter, 1)]
     expect(alone).toEqual(together)
     const [last] = await generate(model, { trained: adapter }, groups().slice(-1), script, {
@@ -160,7 +168,7 @@ describe('identities to the bit', () => {
   })
 
   it('one prompt for a group or a prompt for each sample: equal to rounding', async () => {
-    const { model, adapter } = await policy('fp32')
+    const { model, adapter } = await policy(fp32)
     const shared = await sampleAll(model, adapter)
     const given = groups().map((group, g) => ({
       ...group,

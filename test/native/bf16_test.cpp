@@ -105,7 +105,7 @@ RR_TEST("bf16: packing rounds, pads with zeros and unpacks; strips give what the
         strips.allocate(*kernels, WeightType::kBF16);
         for (int64_t first = 0; first < n; first += panel)
           strips.pack(ctx, 0, w.data() + first * k, 1, k, first, std::min(panel, n - first));
-        const int64_t values = PanelStore::values(int(panel), k, n);
+        const int64_t values = PanelStore::values(WeightType::kBF16, int(panel), k, n);
         for (int64_t i = 0; i < values; ++i)
           expect(strips.at(0).bf16[i] == whole.panels.bf16[i], "strips");
         int64_t zeros = 0;

@@ -64,50 +64,58 @@ std::vector<ScriptStep> edge_script(const Setting& s) {
   return script;
 }
 
-RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever shares the batch") {
-  for (const Kernels* kernels : cpu_kernels()) {
-    TinyPolicy policy(*kernels, 2), single(*kernels, 1);
-    for (const Setting& s : settings()) {
-      const std::string what = std::string(kernels->name) + ", " + s.name();
-      const std::vector<GroupRequest> groups = edge_groups(policy, s.trie);
-      const std::vector<ScriptStep> script = edge_script(s);
-      const Samples samples = decode(policy, groups, script, {9, 64, s.share});
-      for (const int rows : {1, 2}) {
-        const TinyPolicy& p = rows == 2 ? single : policy;
-        const Samples again = decode(p, groups, script, {9, rows, s.share});
-        for (size_t g = 0; g < groups.size(); ++g)
-          expect_same_samples(again[g], samples[g],
-                              what + ", " + std::to_string(rows) + " live rows");
-      }
-      std::vector<PolicyGroup> batch;
-      std::vector<float> logprobs, entropies;
-      for (size_t g = 0; g < groups.size(); ++g) {
-        batch.push_back(policy_group(groups[g], samples[g]));
-        const Samples alone = decode(single, {groups[g]}, script, {9, 64, s.share});
-        expect_same_samples(alone[0], samples[g], what + ", alone");
-        for (const SampleResult& r : samples[g]) {
-          logprobs.insert(logprobs.end(), r.logprobs.begin(), r.logprobs.end());
-          entropies.insert(entropies.end(), r.entropies.begin(), r.entropies.end());
-        }
-      }
-      PolicyLossConfig loss;
-      loss.beta = 0.1f;
-      for (const bool gradients : {false, true}) {
-        Trainer trainer(policy.context, *policy.model, nullptr, policy.adapter.get(),
-                        {200, false, s.share});
-        const PolicyResult r =
-            trainer.accumulate_policy(policy.context, batch, loss, token_mean_weights(batch),
-                                      s.temperature, policy.stack(), gradients, {});
-        expect_same_bits(r.logprobs.data(), logprobs.data(), int64_t(logprobs.size()),
-                         what + ": trained log-probs");
-        expect_same_bits(r.entropies.data(), entropies.data(), int64_t(entropies.size()),
-                         what + ": trained entropies");
-        expect(r.sums.max_abs_log_ratio == 0 && r.sums.ratio_sum == double(r.sums.tokens),
-               "ratio 1, exactly");
-        expect(r.sums.kl_sum == 0, "KL against itself is 0, exactly");
+void sampled_is_trained(const Kernels& kernels, Compute compute, const std::vector<Setting>& all) {
+  TinyPolicy policy(kernels, 2, 11, compute), single(kernels, 1, 11, compute);
+  for (const Setting& s : all) {
+    const std::string what = std::string(kernels.name) + ", " + s.name();
+    const std::vector<GroupRequest> groups = edge_groups(policy, s.trie);
+    const std::vector<ScriptStep> script = edge_script(s);
+    const Samples samples = decode(policy, groups, script, {9, 64, s.share});
+    for (const int rows : {1, 2}) {
+      const TinyPolicy& p = rows == 2 ? single : policy;
+      const Samples again = decode(p, groups, script, {9, rows, s.share});
+      for (size_t g = 0; g < groups.size(); ++g)
+        expect_same_samples(again[g], samples[g],
+                            what + ", " + std::to_string(rows) + " live rows");
+    }
+    std::vector<PolicyGroup> batch;
+    std::vector<float> logprobs, entropies;
+    for (size_t g = 0; g < groups.size(); ++g) {
+      batch.push_back(policy_group(groups[g], samples[g]));
+      const Samples alone = decode(single, {groups[g]}, script, {9, 64, s.share});
+      expect_same_samples(alone[0], samples[g], what + ", alone");
+      for (const SampleResult& r : samples[g]) {
+        logprobs.insert(logprobs.end(), r.logprobs.begin(), r.logprobs.end());
+        entropies.insert(entropies.end(), r.entropies.begin(), r.entropies.end());
       }
     }
+    PolicyLossConfig loss;
+    loss.beta = 0.1f;
+    for (const bool gradients : {false, true}) {
+      Trainer trainer(policy.context, *policy.model, nullptr, policy.adapter.get(),
+                      {200, false, s.share});
+      const PolicyResult r =
+          trainer.accumulate_policy(policy.context, batch, loss, token_mean_weights(batch),
+                                    s.temperature, policy.stack(), gradients, {});
+      expect_same_bits(r.logprobs.data(), logprobs.data(), int64_t(logprobs.size()),
+                       what + ": trained log-probs");
+      expect_same_bits(r.entropies.data(), entropies.data(), int64_t(entropies.size()),
+                       what + ": trained entropies");
+      expect(r.sums.max_abs_log_ratio == 0 && r.sums.ratio_sum == double(r.sums.tokens),
+             "ratio 1, exactly");
+      expect(r.sums.kl_sum == 0, "KL against itself is 0, exactly");
+    }
   }
+}
+
+RR_TEST("decode: sampled log-probs have the bits of the trained ones, whatever shares the batch") {
+  for (const Kernels* kernels : cpu_kernels())
+    sampled_is_trained(*kernels, Compute::kF32, settings());
+}
+
+RR_TEST("decode: sampled log-probs have the bits of the trained ones with products in bf16") {
+  for (const Kernels* kernels : cpu_kernels())
+    sampled_is_trained(*kernels, Compute::kBF16, {{0.7f, true, true}, {1, false, false}});
 }
 
 RR_TEST("decode: shared and unshared prefixes agree to 1e-5") {

@@ -54,10 +54,23 @@ inline std::vector<Family> families() {
           {"qwen3", qwen3}};
 }
 
+// The families, and two of them with products in bf16: what must be equal to the bit is so in
+// either.
+inline std::vector<Family> identity_families() {
+  std::vector<Family> all = families();
+  for (const size_t i : {size_t(1), size_t(6)}) {
+    Family half = families()[i];
+    half.name += ", products in bf16";
+    half.config.compute = Compute::kBF16;
+    all.push_back(half);
+  }
+  return all;
+}
+
 // A trainable model whose norms and biases are random too.
 inline std::unique_ptr<Model> tiny_model(const Context& context, const ModelConfig& config,
                                          uint64_t seed) {
-  auto model = Model::random(context, config, seed, 0.25f);
+  auto model = Model::random(context, config, seed, 0.25f, WeightType::kAuto);
   model->prepare_backward(context);
   model->make_trainable(context);
   Random random(seed + 1);

@@ -13,8 +13,9 @@ namespace reasonrec::test {
 
 // The vocabulary takes two tiles of the head; qkv biases, grouped heads and a tied head as in
 // Qwen2.
-inline ModelConfig policy_config() {
+inline ModelConfig policy_config(Compute compute = Compute::kF32) {
   ModelConfig c;
+  c.compute = compute;
   c.family = "qwen2";
   c.hidden = 24;
   c.intermediate = 40;
@@ -34,9 +35,10 @@ struct TinyPolicy {
   std::unique_ptr<Model> model;
   std::unique_ptr<Adapter> adapter;
 
-  explicit TinyPolicy(const Kernels& kernels, int threads = 2, uint64_t seed = 11)
+  explicit TinyPolicy(const Kernels& kernels, int threads = 2, uint64_t seed = 11,
+                      Compute compute = Compute::kF32)
       : context(kernels, threads),
-        config(policy_config()),
+        config(policy_config(compute)),
         model(tiny_model(context, config, seed)),
         adapter(tiny_adapter(context, config, 3, seed + 5)) {}
   AdapterStack stack() const { return {nullptr, adapter.get()}; }

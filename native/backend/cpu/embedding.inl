@@ -19,8 +19,8 @@ static void embedding_row(float* y, const Table& table, int64_t id, int64_t h) {
   } else if (panel.data) {
     for (int64_t j = 0; j < h; ++j) y[j] = panel.data[j * kPanel + column];
   } else {
-    const int64_t at = column < kLanes ? 2 * column : 2 * (column - kLanes) + 1;
-    for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(panel.bf16[j * kPanel + at]);
+    const uint16_t* pairs = panel.bf16 + 2 * column;
+    for (int64_t j = 0; j < h; ++j) y[j] = widen_bf16(pairs[j / 2 * 2 * kPanel + j % 2]);
   }
 }
 

@@ -12,7 +12,7 @@ constexpr int64_t kHeadRows = 96;    // rows of one product
 constexpr int64_t kHeadChunk = 768;  // rows whose partial sums are held at once
 
 struct HeadCall {
-  const float* hidden;
+  GemmTerm hidden;  // (T, H) as the products want it: rounded where they are in bf16
   Panels head;
   const int32_t* targets;
   AllowedTokens allowed;
@@ -50,11 +50,19 @@ static bool head_any_allowed(const HeadCall& call, int64_t row, int64_t rows, in
   return false;
 }
 
+// The hidden rows as a product's left side.
+static GemmTerm head_left(const Context& ctx, const float* hidden, const Panels& head, int64_t t,
+                          int64_t h) {
+  GemmTerm term{hidden, h, 1, head, h};
+  gemm_prepare(ctx, &term, 1, t);
+  return term;
+}
+
 // Raw logits of rows x the tile [begin, end) into c (rows, kTile).
 static void head_product(const HeadCall& call, float* c, int64_t row, int64_t rows, int64_t begin,
                          int64_t end) {
-  const Panels panels = call.head.shifted(begin / kPanel * call.head.panel_stride);
-  const GemmTerm term{call.hidden + row * call.h, call.h, 1, panels, call.h};
+  GemmTerm term = gemm_part(call.hidden, row, 0);
+  term.b = call.head.shifted(begin / kPanel * call.head.panel_stride);
   gemm_serial(c, kTile, rows, end - begin, &term, 1, GemmStart::kZero, nullptr);
 }
 
@@ -135,10 +143,11 @@ static void head_forward(const Context& ctx, float* logprob, float* entropy, flo
                          float* logits, const float* hidden, Panels head, const int32_t* targets,
                          AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
                          int64_t v) {
-  const HeadCall call{hidden, head, targets, allowed, inv_temperature, t, h, v};
+  if (t == 0) return;
+  const HeadCall call{
+      head_left(ctx, hidden, head, t, h), head, targets, allowed, inv_temperature, t, h, v};
   const int64_t tiles = (v + kTile - 1) / kTile;
   const int64_t chunk = t < kHeadChunk ? t : kHeadChunk;
-  if (chunk == 0) return;
   const int64_t per_partial = sizeof(HeadPartial) / sizeof(float);
   float* partial_memory = cpu::scratch(ctx, "kernel.head.partial", chunk * tiles * per_partial);
   auto* partials = reinterpret_cast<HeadPartial*>(partial_memory);
@@ -188,16 +197,20 @@ static void head_dz(const HeadCall& call, const HeadGradient& g, float* c, int64
   }
 }
 
+// rounded: memory for dz as the left side of a product in bf16.
 static void head_dhidden(const HeadCall& call, const HeadGradient& g, float* dhidden, float* c,
-                         Panels head_t, int64_t row, int64_t rows) {
+                         float* rounded, Panels head_t, int64_t row, int64_t rows) {
   GemmStart start = GemmStart::kZero;
   for (int64_t begin = 0; begin < call.v; begin += kTile) {
     const int64_t end = begin + kTile < call.v ? begin + kTile : call.v;
     if (!head_any_allowed(call, row, rows, begin, end)) continue;
     head_product(call, c, row, rows, begin, end);
     head_dz(call, g, c, row, rows, begin, end);
-    const Panels panels = head_t.shifted(begin * kPanel);
-    const GemmTerm term{c, kTile, 1, panels, end - begin};
+    GemmTerm term{c, kTile, 1, head_t.shifted(begin * kPanel), end - begin};
+    if (gemm_rounds(term)) {
+      round_rows(reinterpret_cast<Rounded*>(rounded), term, 0, rows);
+      term = rounded_term(term, reinterpret_cast<Rounded*>(rounded));
+    }
     gemm_serial(dhidden + row * call.h, call.h, rows, call.h, &term, 1, start, nullptr);
     start = GemmStart::kAccumulate;
   }
@@ -225,17 +238,22 @@ static void head_backward(const Context& ctx, float* dhidden, float* dhead, cons
                           AllowedTokens allowed, float inv_temperature, int64_t t, int64_t h,
                           int64_t v) {
   if (t == 0) return;
-  const HeadCall call{hidden, head, targets, allowed, inv_temperature, t, h, v};
+  const HeadCall call{
+      head_left(ctx, hidden, head, t, h), head, targets, allowed, inv_temperature, t, h, v};
   const HeadGradient g{dlogprob, dentropy, lse, entropy};
   const int threads = cpu::workers(ctx);
   float* tiles = cpu::scratch(ctx, "kernel.head.tile", threads * kHeadRows * kTile);
+  const bool rounds = head_t.compute == Compute::kBF16;
+  const int64_t each = rounds ? rounded_floats(kHeadRows, kTile) : 0;
+  float* rounded = cpu::scratch(ctx, "kernel.head.rounded", threads * each);
   int64_t groups = (t + kHeadRows - 1) / kHeadRows;
   const int64_t even =
       (groups + threads - 1) / threads * threads;  // every thread gets as many groups
   groups = even <= (t + kRows - 1) / kRows ? even : groups;
   cpu::parallel(ctx, groups, [&](int64_t group, int worker) {
     const int64_t row = t * group / groups, rows = t * (group + 1) / groups - row;
-    head_dhidden(call, g, dhidden, tiles + worker * kHeadRows * kTile, head_t, row, rows);
+    head_dhidden(call, g, dhidden, tiles + worker * kHeadRows * kTile, rounded + worker * each,
+                 head_t, row, rows);
   });
   if (!dhead) return;
   float* hidden_panels =

@@ -1,8 +1,11 @@
 // The kernel table of one instruction set. Included inside its namespace after its vec_*.h.
 // clang-format off: each builds on the ones before it
 #include "backend/cpu/exp.inl"
-#include "backend/cpu/gemm.inl"
 #include "backend/cpu/rows.inl"
+#include "backend/cpu/gemm_micro.inl"
+#include "backend/cpu/rounding.inl"
+#include "backend/cpu/pack.inl"
+#include "backend/cpu/gemm.inl"
 #include "backend/cpu/rmsnorm.inl"
 #include "backend/cpu/layernorm.inl"
 #include "backend/cpu/relu.inl"

@@ -8,5 +8,6 @@ namespace reasonrec {
 const Kernels* scalar_kernels();
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();
+const Kernels* avx512bf16_kernels();
 
 }  // namespace reasonrec

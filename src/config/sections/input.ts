@@ -104,6 +104,10 @@ export const model = z
       z.enum(['auto', 'fp32', 'bf16']).default('auto'),
       'How weight matrices are held: bf16 takes half of fp32 and rounds what is stored finer; auto takes bf16 where the files store bf16 (same bits, half the memory), else fp32. Sums are fp32 in either.',
     ),
+    compute: key(
+      z.enum(['fp32', 'bf16']).default('fp32'),
+      'How products with weights and adapters are computed: bf16 rounds activations to bf16 too and holds weights in bf16; about twice as quick where the machine multiplies bf16, log-probs change in the third digit. Sums, attention and adapter gradients are fp32 in either.',
+    ),
     max_memory: key(
       positive().nullable().default(null),
       'Refuse a run whose weights, gradients and moments alone need more; null takes what the machine has.',

@@ -40,6 +40,8 @@ export interface NativeModelConfig {
   readonly oBias: boolean
   readonly mlpBias: boolean
   readonly qkNorm: boolean
+  /** How products with the weights and the adapters are computed; not config.json's, fp32 where it is not said. */
+  readonly compute?: NativeCompute | undefined
 }
 
 /** One adapted linear with a rank and alpha of its own. */
@@ -69,7 +71,10 @@ export interface NativeParameter {
   readonly decay: boolean
 }
 
-/** How weight matrices are held; auto: bf16 where the files store every matrix so, else fp32. */
+/** fp32: both sides in fp32; bf16: both sides rounded to bf16, sums in fp32, weights held in bf16. */
+export type NativeCompute = 'fp32' | 'bf16'
+
+/** How weight matrices are held; auto: bf16 where the files store every matrix so or products are in bf16, else fp32. */
 export type NativeWeightType = 'auto' | 'fp32' | 'bf16'
 
 /** A tensor of a file; shape slowest first. */

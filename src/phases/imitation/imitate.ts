@@ -45,7 +45,9 @@ export async function imitate(context: PhaseContext): Promise<void> {
 async function trainableModel(context: PhaseContext): Promise<Model> {
   const base = context.base.dir ?? ''
   requireNoGguf(base, 'sft.adapter: full')
-  return Model.open(base, { signal: context.signal, dtype: 'fp32' })
+  const { compute } = context.config.model
+  const dtype = compute === 'bf16' ? 'bf16' : 'fp32' // the master is fp32 in either
+  return Model.open(base, { signal: context.signal, dtype, compute })
 }
 
 async function imitateStep(

@@ -36,12 +36,14 @@ export async function imitatedStage(
   context: PhaseContext,
 ): Promise<StageModel & { readonly adapter: Adapter | null }> {
   const full = context.run.file(imitatedModelFolder)
-  if (existsSync(full))
+  if (existsSync(full)) {
+    const { dtype, compute } = context.config.model
     return {
-      model: await Model.open(full, { signal: context.signal, dtype: context.config.model.dtype }),
+      model: await Model.open(full, { signal: context.signal, dtype, compute }),
       adapters: {},
       adapter: null,
     }
+  }
   const folder = context.run.file(referenceFolder)
   const adapter = await Adapter.load(context.base, folder)
   return { model: context.base, adapters: { trained: adapter }, adapter }

@@ -3,7 +3,13 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { Adapter, Model, ReasonrecError, sequenceLogprobs, setThreads } from '../../../engine/index.js'
 import { modelFolder } from '../../../hub/repository.js'
-import { type CommonArguments, commonOptions, dtypeOption, requireDevice } from '../../options.js'
+import {
+  type CommonArguments,
+  commonOptions,
+  computeOption,
+  dtypeOption,
+  requireDevice,
+} from '../../options.js'
 import { printJson } from '../../running.js'
 
 interface LogprobsArguments extends CommonArguments {
@@ -11,6 +17,7 @@ interface LogprobsArguments extends CommonArguments {
   readonly adapter?: string | undefined
   readonly ids: string
   readonly dtype: 'auto' | 'fp32' | 'bf16'
+  readonly compute: 'fp32' | 'bf16'
 }
 
 const shown = 20
@@ -28,6 +35,7 @@ export const logprobsCommand: CommandModule<object, LogprobsArguments> = {
       })
       .option('adapter', { type: 'string', requiresArg: true, describe: 'PEFT adapter folder' })
       .option('dtype', dtypeOption)
+      .option('compute', computeOption)
       .option('ids', {
         type: 'string',
         demandOption: true,
@@ -38,7 +46,8 @@ export const logprobsCommand: CommandModule<object, LogprobsArguments> = {
     requireDevice(args.device)
     const ids = parseIds(args.ids)
     if (args.threads !== undefined && args.threads > 0) await setThreads(args.threads)
-    const model = await Model.open(modelFolder(args.model), { dtype: args.dtype })
+    const { dtype, compute } = args
+    const model = await Model.open(modelFolder(args.model), { dtype, compute })
     const adapter = args.adapter === undefined ? null : await Adapter.load(model, args.adapter)
     const { logprobs, logits } = await sequenceLogprobs(model, { trained: adapter }, [ids], { logits: true })
     const next = ids.map((_, position) => ({

@@ -61,8 +61,8 @@ function questionOf(config: Config, dir: string, args: MemoryArguments): MemoryQ
   const asStored = matrices.every(({ dtype }) => dtype === 'BF16') ? 'bf16' : 'fp32'
   const completion = Math.max(1, args.completion ?? rl.max_new)
   return {
-    config: readModelConfig(dir),
-    dtype: model.dtype === 'auto' ? asStored : model.dtype,
+    config: { ...readModelConfig(dir), compute: model.compute },
+    dtype: model.dtype !== 'auto' ? model.dtype : model.compute === 'bf16' ? 'bf16' : asStored,
     stored: matrices.some(({ dtype }) => dtype === 'F32') ? 4 : 2,
     process: process.memoryUsage.rss(),
     full: sft.adapter === 'full',
