@@ -5,6 +5,7 @@ import { chains } from './chains.js'
 import { decode } from './decode.js'
 import { gemm } from './gemm.js'
 import { headLoss } from './head-loss.js'
+import { kernels } from './kernels.js'
 import { memory } from './memory.js'
 import { policyStep } from './policy-step.js'
 import { prefill } from './prefill.js'
@@ -30,5 +31,6 @@ export const cases: readonly BenchCase[] = [
   headLoss,
   rolloutGroup,
   chains,
+  kernels,
   scaling,
 ]
