@@ -26,6 +26,7 @@ import { reportCommand } from './commands/report.js'
 import { resumeCommand } from './commands/resume.js'
 import { runCommand } from './commands/run.js'
 import { runsCommand } from './commands/runs.js'
+import { serveCommand } from './commands/serve.js'
 import { Stopped } from './running.js'
 
 async function main(): Promise<void> {
@@ -56,6 +57,7 @@ async function main(): Promise<void> {
     .command(describeCommand)
     .command(initCommand)
     .command(runsCommand)
+    .command(serveCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')
     .recommendCommands()

@@ -37,6 +37,7 @@ const heapLimit = 64 // MB
 const timeLimit = 2_000 // milliseconds, from the moment the process is up
 const startLimit = 30_000 // milliseconds for the process to come up on a loaded machine
 const sizeLimit = 1_000_000 // characters of a template
+const shapeLimit = 1_000 // shapes kept
 
 /** The shapes prompts of this project have; the last one shows which token ends an assistant's turn. */
 export const promptShapes: readonly Roles[] = [
@@ -48,36 +49,59 @@ export const promptShapes: readonly Roles[] = [
 export const answeredShape: Roles = ['user', 'assistant']
 
 export class ChatTemplate {
-  private readonly skeletons: ReadonlyMap<string, Skeleton | ReasonrecError>
+  private readonly skeletons = new Map<string, Skeleton | ReasonrecError>()
 
-  private constructor(skeletons: ReadonlyMap<string, Skeleton | ReasonrecError>) {
-    this.skeletons = skeletons
-  }
+  private constructor(
+    private readonly template: string,
+    private readonly variables: Readonly<Record<string, unknown>>,
+  ) {}
 
   /** Throws RR_TEMPLATE_TIMEOUT, RR_TEMPLATE_MEMORY, or RR_TEMPLATE_UNSUPPORTED if not even [user] works. */
   static async compile(
     template: string,
     variables: Readonly<Record<string, unknown>>,
   ): Promise<ChatTemplate> {
-    const shapes = [
+    const chat = new ChatTemplate(template, variables)
+    await chat.add([
       ...promptShapes.map((roles) => ({ roles, open: true })),
       { roles: answeredShape, open: false },
+    ])
+    const failures = [
+      chat.skeletons.get(shapeKey(['user'])),
+      chat.skeletons.get(shapeKey(['system', 'user'])),
     ]
+    if (failures.every((found) => found instanceof ReasonrecError)) throw failures[0]
+    return chat
+  }
+
+  /**
+   * Makes skeleton(roles) know a conversation of another shape, at the cost of a process the first time. Throws
+   * RR_TEMPLATE_TIMEOUT and RR_TEMPLATE_MEMORY; a shape that the template refuses is refused by skeleton().
+   */
+  async prepare(roles: Roles): Promise<void> {
+    if (this.skeletons.has(shapeKey(roles))) return
+    if (this.skeletons.size >= shapeLimit) {
+      for (const key of [...this.skeletons.keys()].slice(promptShapes.length + 1)) this.skeletons.delete(key)
+    }
+    const shapes = roles[0] === 'system' && roles.length > 1 ? [roles, roles.slice(1)] : [roles]
+    await this.add(shapes.map((shape) => ({ roles: shape, open: true })))
+  }
+
+  private async add(shapes: readonly { readonly roles: Roles; readonly open: boolean }[]): Promise<void> {
     const slots = shapes.map(({ roles }) => roles.map(slot))
     const jobs = shapes.flatMap(({ roles, open }, index) => {
       const names = slots[index] ?? []
       return [job(roles, names, open), job(roles, names.map(probe), open)]
     })
-    const renderings = await renderApart(template, variables, jobs)
-    const skeletons = new Map<string, Skeleton | ReasonrecError>()
+    const renderings = await renderApart(this.template, this.variables, jobs)
     shapes.forEach(({ roles }, index) => {
       const result = skeletonOf(renderings[2 * index], renderings[2 * index + 1], slots[index] ?? [], roles)
-      skeletons.set(shapeKey(roles), result)
+      if (!this.skeletons.has(shapeKey(roles))) this.skeletons.set(shapeKey(roles), result)
     })
-    joinSystemWhereRefused(skeletons)
-    const failures = [skeletons.get(shapeKey(['user'])), skeletons.get(shapeKey(['system', 'user']))]
-    if (failures.every((found) => found instanceof ReasonrecError)) throw failures[0]
-    return new ChatTemplate(skeletons)
+    joinSystemWhereRefused(
+      this.skeletons,
+      shapes.map(({ roles }) => roles),
+    )
   }
 
   /** With the generation prompt at the end, except for answeredShape. */
@@ -167,8 +191,11 @@ function skeletonOf(
 }
 
 /** Some templates know no system role: its text then stands before the first user message. */
-function joinSystemWhereRefused(skeletons: Map<string, Skeleton | ReasonrecError>): void {
-  for (const roles of promptShapes) {
+function joinSystemWhereRefused(
+  skeletons: Map<string, Skeleton | ReasonrecError>,
+  shapes: readonly Roles[],
+): void {
+  for (const roles of shapes) {
     if (roles[0] !== 'system' || !(skeletons.get(shapeKey(roles)) instanceof ReasonrecError)) continue
     const rest = skeletons.get(shapeKey(roles.slice(1)))
     if (rest && !(rest instanceof ReasonrecError))

@@ -8,7 +8,7 @@
 
 import { Tokenizer as Encoder } from '@huggingface/tokenizers'
 import { ReasonrecError } from '../engine/errors.js'
-import { answeredShape, ChatTemplate, plainSkeleton, type Skeleton } from './chat-template.js'
+import { answeredShape, ChatTemplate, plainSkeleton, type Roles, type Skeleton } from './chat-template.js'
 import type { Message, Prompt, PromptPart } from './prompt.js'
 import {
   continuation,
@@ -145,6 +145,11 @@ export class Tokenizer {
     return joined(this.chat ? ids : [Int32Array.from(this.prefix), ...ids])
   }
 
+  /** Makes encodePrompt know prompts of these roles. @throws RR_TEMPLATE_TIMEOUT, RR_TEMPLATE_MEMORY */
+  async prepareRoles(roles: Roles): Promise<void> {
+    await this.chat?.prepare(roles)
+  }
+
   /** Ids without a token (a padded vocabulary) are left out. `skipSpecial` keeps the tags of the response form. */
   decode(ids: ArrayLike<number>, options: { readonly skipSpecial?: boolean } = {}): string {
     const shown = Array.from(ids).filter(
@@ -171,6 +176,11 @@ export class Tokenizer {
   /** Ids that never come out of encodeUntrusted. */
   get specialIds(): ReadonlySet<number> {
     return this.control
+  }
+
+  /** Ids that decode(..., { skipSpecial: true }) leaves out. */
+  get hiddenIds(): ReadonlySet<number> {
+    return this.skipped
   }
 
   /** What the tokenizer puts in front of a text by itself: a start token, or nothing. */

@@ -27,6 +27,11 @@ export function untrusted(raw: string): UntrustedText {
   return { text: [...text].slice(0, maxCharacters).join('').trim() } as UntrustedText
 }
 
+/** Text of a request, as it came: what it looks like is the sender's affair, its tokens are ordinary ones all the same. */
+export function verbatim(raw: string): UntrustedText {
+  return { text: raw } as UntrustedText
+}
+
 /**
  * Longer text written by a model or a teacher (reasoning): newlines are kept, the cap is 20,000
  * characters, and characters that show nothing are removed as in a title.
