@@ -10,6 +10,7 @@ import { badField } from './problem.js'
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? null)
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => z.number().int().min(least).max(most)
 const text = z.string().min(1)
+const ignored = z.unknown().optional()
 
 const candidateForm = z.strictObject({
   titles: z.array(text).min(1).max(10_000),
@@ -21,11 +22,11 @@ const candidateForm = z.strictObject({
 
 /** Accepted where they change nothing. */
 const inert = {
-  user: z.unknown(),
-  metadata: z.unknown(),
+  user: ignored,
+  metadata: ignored,
   store: z.literal(false).nullish(),
-  service_tier: z.unknown(),
-  parallel_tool_calls: z.unknown(),
+  service_tier: ignored,
+  parallel_tool_calls: ignored,
   presence_penalty: z.literal(0).nullish(),
   frequency_penalty: z.literal(0).nullish(),
   logit_bias: z.strictObject({}).nullish(),
@@ -39,17 +40,24 @@ const common = {
   ...inert,
   model: optional(z.string()),
   max_tokens: optional(whole(1)),
-  temperature: optional(z.number().min(0).max(100)),
+  // A temperature next to 0 makes numbers that are not finite, which would end everybody's batch.
+  temperature: optional(
+    z
+      .number()
+      .min(0)
+      .max(100)
+      .refine((t) => t === 0 || t >= 0.01, 'expected 0, or 0.01 to 100'),
+  ),
   top_p: optional(z.number().gt(0).max(1)),
-  top_k: optional(whole(-1)),
+  top_k: optional(whole(-1, 1_000_000)),
   min_p: optional(z.number().min(0).max(1)),
-  repetition_penalty: optional(z.number().positive()),
+  repetition_penalty: optional(z.number().min(0.01).max(100)),
   n: optional(whole(1, 128)),
   seed: optional(whole(Number.MIN_SAFE_INTEGER)),
   stop: optional(z.union([text, z.array(text).max(16)])),
   stream: optional(z.boolean()),
   stream_options: optional(
-    z.strictObject({ include_usage: optional(z.boolean()), include_obfuscation: z.unknown() }),
+    z.strictObject({ include_usage: optional(z.boolean()), include_obfuscation: ignored }),
   ),
   return_token_ids: optional(z.boolean()),
   candidates: optional(
@@ -68,7 +76,7 @@ const content = z.union([
 const message = z.strictObject({
   role: z.enum(['system', 'developer', 'user', 'assistant']),
   content,
-  name: z.unknown(),
+  name: ignored,
 })
 
 const chatSchema = z.strictObject({
@@ -86,7 +94,7 @@ const completionSchema = z.strictObject({
   logprobs: optional(whole(0, 20)),
   echo: z.literal(false).nullish(),
   suffix: z.literal('').nullish(),
-  best_of: z.unknown(),
+  best_of: ignored,
 })
 
 export type CandidateForm = z.output<typeof candidateForm>
@@ -203,7 +211,7 @@ function parsed<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
   )
   throw badField(
     path.join('.') || 'the body',
-    issue?.message ?? 'another value',
+    (issue?.message ?? 'another value').replace(/^.*\bexpected (.*?)(, received .*)?$/u, '$1'),
     got,
     'docs/serve.md lists the fields',
   )
