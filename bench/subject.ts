@@ -15,7 +15,7 @@ export type Stored = 'fp32' | 'bf16'
 export interface Subject {
   readonly dir: string
   readonly config: NativeModelConfig
-  /** Opened once per type and process. */
+  /** Opened once per type and process; products are computed in the same type, as peers do. */
   model(dtype: Stored): Promise<Model>
   /** Rank 16 on every linear; each call a fresh copy of the same values. */
   adapter(model: Model): Promise<Adapter>
@@ -45,7 +45,7 @@ export function subjectOf(size: Size): Subject {
   const config = writeRandomModel(dir, shape)
   const model = (dtype: Stored): Promise<Model> => {
     const key = `${dir} ${dtype}`
-    const found = opened.get(key) ?? Model.open(dir, { dtype })
+    const found = opened.get(key) ?? Model.open(dir, { dtype, compute: dtype })
     opened.set(key, found)
     return found
   }

@@ -88,6 +88,7 @@ function measureOf(dtype: Stored, arrays: Arrays, size: Size, ceilings: Ceilings
       isa: engineInfo().isa,
       kernel: 'gemm',
       storage: dtype,
+      compute: dtype,
       sizes: { m, n, k },
       inputs: [arrays.rows, arrays.weights],
       repeats,

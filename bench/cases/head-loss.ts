@@ -60,7 +60,13 @@ function measureOf(
   folder: string,
   ceilings: Ceilings,
 ): Measure {
-  const common = { isa: engineInfo().isa, storage: 'bf16', sizes: { t, h, v }, repeats: 1 } as const
+  const common = {
+    isa: engineInfo().isa,
+    storage: 'bf16',
+    compute: 'bf16',
+    sizes: { t, h, v },
+    repeats: 1,
+  } as const
   const inputs = [hidden, head, targets]
   // The loss is a mean: every target's log-prob has the gradient -1 / t.
   const gradients = new Float32Array(t).fill(-1 / t)

@@ -56,13 +56,6 @@ RopeScaling rope_scaling(const Napi::Value& value) {
   return out;
 }
 
-Compute compute(const Napi::Value& value) {
-  if (value.IsUndefined()) return Compute::kF32;
-  const std::string name = text(value, "compute");
-  if (name != "fp32" && name != "bf16") refuse("compute", "fp32 or bf16");
-  return name == "bf16" ? Compute::kBF16 : Compute::kF32;
-}
-
 ScriptStep script_step(const Napi::Value& value) {
   const Napi::Object in = object(value, "script step");
   const std::string kind = text(in, "kind");
@@ -186,6 +179,13 @@ std::vector<std::vector<int32_t>> sequences(const Napi::Value& value, const std:
   std::vector<std::vector<int32_t>> out(in.Length());
   for (uint32_t i = 0; i < in.Length(); ++i) out[i] = int32s(in.Get(i), what);
   return out;
+}
+
+Compute compute(const Napi::Value& value) {
+  if (value.IsUndefined()) return Compute::kF32;
+  const std::string name = text(value, "compute");
+  if (name != "fp32" && name != "bf16") refuse("compute", "fp32 or bf16");
+  return name == "bf16" ? Compute::kBF16 : Compute::kF32;
 }
 
 ModelConfig model_config(const Napi::Value& value) {

@@ -51,6 +51,7 @@ std::vector<float> floats(const Napi::Value&, const std::string& what);
 std::vector<double> doubles(const Napi::Value&, const std::string& what);
 std::vector<std::vector<int32_t>> sequences(const Napi::Value&, const std::string& what);
 
+Compute compute(const Napi::Value&);  // fp32 where it is undefined
 ModelConfig model_config(const Napi::Value&);
 LoraConfig lora_config(const Napi::Value&);
 Sampling sampling(const Napi::Value&);

@@ -36,6 +36,7 @@ std::shared_ptr<Timed> timed_call(const Napi::Value& value) {
   out->kernels = kernels_named(text(in, "isa"));
   out->call.kernel = text(in, "kernel");
   out->call.storage = text(in, "storage") == "bf16" ? WeightType::kBF16 : WeightType::kF32;
+  out->call.compute = compute(field(in, "compute"));
   out->repeats = integer(in, "repeats");
   const Napi::Object sizes = object(field(in, "sizes"), "sizes");
   const Napi::Array names = sizes.GetPropertyNames();

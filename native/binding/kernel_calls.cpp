@@ -12,11 +12,11 @@ using Run = std::function<void()>;
 using Prepare = Run (*)(const Context&, KernelCall&);
 
 // w (n, k) row-major as the right-hand operand (k, n).
-std::shared_ptr<PanelStore> packed(const Context& ctx, WeightType type, const float* w, int64_t k,
-                                   int64_t n, bool transposed = false) {
+std::shared_ptr<PanelStore> packed(const Context& ctx, const KernelCall& call, const float* w,
+                                   int64_t k, int64_t n, bool transposed = false) {
   auto store = std::make_shared<PanelStore>();
   const size_t matrix = transposed ? store->add(n, k) : store->add(k, n);
-  store->allocate(*ctx.kernels, type);
+  store->allocate(*ctx.kernels, call.storage, call.compute);
   if (transposed)
     store->pack(ctx, matrix, w, k, 1);
   else
@@ -27,7 +27,7 @@ std::shared_ptr<PanelStore> packed(const Context& ctx, WeightType type, const fl
 Run gemm(const Context& ctx, KernelCall& call) {
   const int64_t m = call.size("m"), n = call.size("n"), k = call.size("k");
   const float* a = call.input(0, m * k);
-  const auto w = packed(ctx, call.storage, call.input(1, n * k), k, n);
+  const auto w = packed(ctx, call, call.input(1, n * k), k, n);
   float* c = call.output(m * n);
   return [=, &ctx] {
     const GemmTerm term{a, k, 1, w->at(0), k};
@@ -39,8 +39,8 @@ template <bool fused>
 Run gemm_lora(const Context& ctx, KernelCall& call) {
   const int64_t m = call.size("m"), n = call.size("n"), k = call.size("k"), r = call.size("r");
   const float *a = call.input(0, m * k), *xa = call.input(2, m * r);
-  const auto w = packed(ctx, call.storage, call.input(1, n * k), k, n);
-  const auto b = packed(ctx, WeightType::kF32, call.input(3, n * r), r, n);
+  const auto w = packed(ctx, call, call.input(1, n * k), k, n);
+  const auto b = packed(ctx, {}, call.input(3, n * r), r, n);
   float* c = call.output(m * n);
   return [=, &ctx] {
     const GemmTerm terms[] = {{a, k, 1, w->at(0), k}, {xa, r, 1, b->at(0), r}};
@@ -52,7 +52,7 @@ Run gemm_lora(const Context& ctx, KernelCall& call) {
 Run pack(const Context& ctx, KernelCall& call) {
   const int64_t n = call.size("n"), k = call.size("k");
   const float* w = call.input(0, n * k);
-  const auto store = packed(ctx, call.storage, w, k, n);
+  const auto store = packed(ctx, call, w, k, n);
   return [=, &ctx] { store->pack(ctx, 0, w, 1, k); };
 }
 
@@ -256,7 +256,7 @@ template <bool whole>
 Run head(const Context& ctx, KernelCall& call) {
   const int64_t t = call.size("t"), h = call.size("h"), v = call.size("v");
   const float* hidden = call.input(0, t * h);
-  const auto weight = packed(ctx, call.storage, call.input(1, v * h), h, v);
+  const auto weight = packed(ctx, call, call.input(1, v * h), h, v);
   const auto targets = ids_of(call.input(2, t), t);
   for (int i = 0; i < 3; ++i) call.output(t);
   float *logprob = call.outputs[0].data(), *lse = call.outputs[1].data(),
@@ -271,8 +271,8 @@ Run head(const Context& ctx, KernelCall& call) {
 Run head_backward(const Context& ctx, KernelCall& call) {
   const int64_t t = call.size("t"), h = call.size("h"), v = call.size("v");
   const float* hidden = call.input(0, t * h);
-  const auto weight = packed(ctx, call.storage, call.input(1, v * h), h, v);
-  const auto turned = packed(ctx, call.storage, call.input(1, v * h), h, v, true);
+  const auto weight = packed(ctx, call, call.input(1, v * h), h, v);
+  const auto turned = packed(ctx, call, call.input(1, v * h), h, v, true);
   const auto targets = ids_of(call.input(2, t), t);
   const float* dlogprob = call.input(3, t);
   const auto kept = std::make_shared<std::vector<float>>(size_t(3 * t));

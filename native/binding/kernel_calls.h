@@ -38,6 +38,7 @@ namespace reasonrec {
 struct KernelCall {
   std::string kernel;
   WeightType storage = WeightType::kF32;  // of packed weights
+  Compute compute = Compute::kF32;        // of products with them
   std::map<std::string, int64_t> sizes;
   std::vector<std::vector<float>> inputs;
   std::vector<std::vector<float>> outputs;  // filled by the run

@@ -6,6 +6,8 @@ export interface NativeKernelCall {
   readonly kernel: string
   /** How packed weights are stored. */
   readonly storage: 'fp32' | 'bf16'
+  /** How products with them are computed; fp32 where it is not said, bf16 only with bf16 storage. */
+  readonly compute?: 'fp32' | 'bf16' | undefined
   readonly sizes: Readonly<Record<string, number>>
   readonly inputs: readonly Float32Array[]
   /** Runs that are timed together. */
