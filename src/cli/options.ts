@@ -8,6 +8,7 @@ import { type TiePolicy, tiePolicies } from '../data/raw.js'
 import { ReasonrecError } from '../engine/index.js'
 import { modelFolder } from '../hub/repository.js'
 import { presetFile } from '../methods/registry.js'
+import { embedded, embeddedModelFolder } from '../quickstart/embedded.js'
 
 export interface CommonArguments {
   readonly json: boolean
@@ -68,9 +69,13 @@ export function runOptions<T>(parser: Argv<T>) {
     .option('model', {
       type: 'string',
       requiresArg: true,
-      describe: 'Hugging Face model folder, a GGUF file, or ORG/NAME of the cache',
+      describe: 'Hugging Face model folder, a GGUF file, ORG/NAME of the cache, or embedded',
     })
-    .option('data', { type: 'string', requiresArg: true, describe: 'Folder with interactions and items' })
+    .option('data', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Folder with interactions and items, or embedded',
+    })
     .option('ties', {
       choices: tiePolicies,
       describe: 'Interactions of a user with equal times (data.ties): order of the file, drawn, or refused',
@@ -82,6 +87,11 @@ export function runOptions<T>(parser: Argv<T>) {
       nargs: 1,
       describe: 'File with a reward term of your own, .mjs, .js or .ts (repeatable)',
     })
+}
+
+/** The folder of a model as the command line names it: a path, ORG/NAME of the cache, or embedded. */
+export function namedModel(name: string): string {
+  return name === embedded ? embeddedModelFolder() : modelFolder(name)
 }
 
 /** Of verbs that open a model without a configuration. */
@@ -115,8 +125,10 @@ function sourcesOf(args: RunArguments): ConfigSources {
     file: args.config ?? null,
     set: args.set ?? [],
     options: {
-      ...(args.model !== undefined && { 'model.dir': modelFolder(args.model) }),
-      ...(args.data !== undefined && { 'data.dir': resolve(args.data) }),
+      ...(args.model !== undefined && {
+        'model.dir': args.model === embedded ? embedded : modelFolder(args.model),
+      }),
+      ...(args.data !== undefined && { 'data.dir': args.data === embedded ? embedded : resolve(args.data) }),
       ...(args.ties !== undefined && { 'data.ties': args.ties }),
       ...(args.reward !== undefined && { 'rl.reward.user': args.reward.map((file) => resolve(file)) }),
       ...(args.seed !== undefined && { seed: args.seed }),

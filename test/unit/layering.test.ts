@@ -140,7 +140,7 @@ describe('layering', () => {
   it('keeps the top level to the entries that have a reason', () => {
     const named =
       /^(package(-lock)?\.json|tsconfig\.json|biome\.json|vitest\.config\.ts|CMakeLists\.txt|binding\.gyp|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|native|src|test|bench|docs|\..+)$/
-    const produced = /^(node_modules|build|dist|runs|coverage|.*\.log|.*\.tmp|build-tmp-.*)$/
+    const produced = /^(node_modules|build|dist|runs|tutorial|coverage|.*\.log|.*\.tmp|build-tmp-.*)$/
     expect(readdirSync(root).filter((name) => !named.test(name) && !produced.test(name))).toEqual([])
   })
 })

@@ -9,8 +9,8 @@ import type { FloatType } from '../../export/floats.js'
 import { exportGgufLora } from '../../export/gguf-lora.js'
 import { exportMerged } from '../../export/merged.js'
 import { exportPeft } from '../../export/peft.js'
-import { modelFolder, parseRepository } from '../../hub/repository.js'
-import { type CommonArguments, commonOptions, requireDevice, requireOut } from '../options.js'
+import { parseRepository } from '../../hub/repository.js'
+import { type CommonArguments, commonOptions, namedModel, requireDevice, requireOut } from '../options.js'
 import { note, printJson } from '../running.js'
 
 interface ExportArguments extends CommonArguments {
@@ -37,7 +37,7 @@ const peftCommand: CommandModule<object, ExportArguments> = {
       // What a user of the adapter can load: the hub's name where there is one.
       const hub = existsSync(args.model) ? null : parseRepository(args.model)
       const base = args.baseName ?? hub?.name ?? path.basename(path.resolve(args.model))
-      return exportPeft(modelFolder(args.model), args.adapter, out, floatType(args.dtype), base)
+      return exportPeft(namedModel(args.model), args.adapter, out, floatType(args.dtype), base)
     }),
 }
 
@@ -48,7 +48,7 @@ const mergedCommand: CommandModule<object, ExportArguments> = {
   handler: (args) =>
     exported(args, (out) =>
       exportMerged(
-        modelFolder(args.model),
+        namedModel(args.model),
         args.adapter,
         out,
         args.dtype === 'auto' ? null : floatType(args.dtype),
@@ -62,7 +62,7 @@ const ggufLoraCommand: CommandModule<object, ExportArguments> = {
   builder: (parser) => exportOptions(parser, ['f32', 'f16'], 'f32') as Argv<ExportArguments>,
   handler: (args) =>
     exported(args, (out) =>
-      exportGgufLora(modelFolder(args.model), args.adapter, out, args.dtype === 'f16' ? 'F16' : 'F32'),
+      exportGgufLora(namedModel(args.model), args.adapter, out, args.dtype === 'f16' ? 'F16' : 'F32'),
     ),
 }
 

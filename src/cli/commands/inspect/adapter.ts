@@ -3,8 +3,7 @@
 import path from 'node:path'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { inspectSafetensors, readAdapterConfig, readModelConfig } from '../../../engine/index.js'
-import { modelFolder } from '../../../hub/repository.js'
-import { type CommonArguments, commonOptions } from '../../options.js'
+import { type CommonArguments, commonOptions, namedModel } from '../../options.js'
 import { printJson } from '../../running.js'
 import { byType, print, valuesOf } from './model.js'
 
@@ -31,7 +30,7 @@ export const adapterCommand: CommandModule<object, AdapterArguments> = {
         describe: 'Its base model: folder or GGUF file',
       }),
   handler: (args: ArgumentsCamelCase<AdapterArguments>) => {
-    const { layers } = readModelConfig(modelFolder(args.model))
+    const { layers } = readModelConfig(namedModel(args.model))
     const { modules, ...config } = readAdapterConfig(args.adapter, layers)
     const tensors = inspectSafetensors(path.join(args.adapter, 'adapter_model.safetensors'))
     const parameters = tensors.reduce((sum, tensor) => sum + valuesOf(tensor), 0)

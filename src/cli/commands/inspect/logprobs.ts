@@ -2,12 +2,12 @@
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { Adapter, Model, ReasonrecError, sequenceLogprobs, setThreads } from '../../../engine/index.js'
-import { modelFolder } from '../../../hub/repository.js'
 import {
   type CommonArguments,
   commonOptions,
   computeOption,
   dtypeOption,
+  namedModel,
   requireDevice,
 } from '../../options.js'
 import { printJson } from '../../running.js'
@@ -47,7 +47,7 @@ export const logprobsCommand: CommandModule<object, LogprobsArguments> = {
     const ids = parseIds(args.ids)
     if (args.threads !== undefined && args.threads > 0) await setThreads(args.threads)
     const { dtype, compute } = args
-    const model = await Model.open(modelFolder(args.model), { dtype, compute })
+    const model = await Model.open(namedModel(args.model), { dtype, compute })
     const adapter = args.adapter === undefined ? null : await Adapter.load(model, args.adapter)
     const { logprobs, logits } = await sequenceLogprobs(model, { trained: adapter }, [ids], { logits: true })
     const next = ids.map((_, position) => ({

@@ -2,8 +2,7 @@
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { isGgufPath, modelTensors, type NativeTensorFacts, readModelConfig } from '../../../engine/index.js'
-import { modelFolder } from '../../../hub/repository.js'
-import { type CommonArguments, commonOptions } from '../../options.js'
+import { type CommonArguments, commonOptions, namedModel } from '../../options.js'
 import { printJson } from '../../running.js'
 
 interface ModelArguments extends CommonArguments {
@@ -24,7 +23,7 @@ export const modelCommand: CommandModule<object, ModelArguments> = {
       })
       .option('tensors', { type: 'boolean', default: false, describe: 'List every tensor' }),
   handler: (args: ArgumentsCamelCase<ModelArguments>) => {
-    const model = modelFolder(args.model)
+    const model = namedModel(args.model)
     const config = readModelConfig(model)
     const tensors = modelTensors(model)
     const facts = {

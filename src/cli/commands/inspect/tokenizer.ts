@@ -1,9 +1,8 @@
 /** inspect tokenizer: vocabulary, end tokens, chat template, and the ids of a text taken as untrusted. */
 
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
-import { modelFolder } from '../../../hub/repository.js'
 import { Tokenizer } from '../../../prompts/tokenizer.js'
-import { type CommonArguments, commonOptions } from '../../options.js'
+import { type CommonArguments, commonOptions, namedModel } from '../../options.js'
 import { printJson } from '../../running.js'
 
 interface TokenizerArguments extends CommonArguments {
@@ -24,7 +23,7 @@ export const tokenizerCommand: CommandModule<object, TokenizerArguments> = {
       })
       .option('text', { type: 'string', requiresArg: true, describe: 'Text to encode, as untrusted text' }),
   handler: async (args: ArgumentsCamelCase<TokenizerArguments>) => {
-    const tokenizer = await Tokenizer.open(modelFolder(args.model))
+    const tokenizer = await Tokenizer.open(namedModel(args.model))
     const ids = args.text === undefined ? null : Array.from(tokenizer.encodeUntrusted(args.text))
     const facts = {
       kind: tokenizer.kind,
