@@ -3,11 +3,10 @@
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import { serve } from '../../config/sections/serve.js'
 import { ReasonrecError, setThreads } from '../../engine/index.js'
-import { modelFolder } from '../../hub/repository.js'
 import { watchInterrupts } from '../../phases/run/interrupt.js'
 import { ServedModel } from '../../serve/served-model.js'
 import { isLoopback, ModelServer } from '../../serve/server.js'
-import { type CommonArguments, commonOptions, dtypeOption, requireDevice } from '../options.js'
+import { type CommonArguments, commonOptions, dtypeOption, namedModel, requireDevice } from '../options.js'
 import { note, printJson, stoppedBy } from '../running.js'
 
 interface ServeArguments extends CommonArguments {
@@ -73,7 +72,7 @@ export const serveCommand: CommandModule<object, ServeArguments> = {
     )
     try {
       const model = await ServedModel.open({
-        model: modelFolder(args.model),
+        model: namedModel(args.model),
         adapter: args.adapter ?? null,
         dtype: args.dtype,
         name: args.name ?? null,
