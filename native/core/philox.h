@@ -41,8 +41,9 @@ inline std::array<uint32_t, 4> philox4x32(uint64_t seed, uint64_t stream, uint64
 }
 
 // Uniform in the open interval (0, 1), 53 bits.
-inline double philox_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
-  const auto r = philox4x32(seed, stream, index);
+RR_HOST_DEVICE inline double philox_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
+  uint32_t r[4];
+  philox_words(r, seed, stream, index);
   const uint64_t bits = (uint64_t(r[0]) << 21) ^ (uint64_t(r[1]) >> 11);
   return (double(bits & ((uint64_t(1) << 53) - 1)) + 0.5) * 0x1p-53;
 }

@@ -22,6 +22,7 @@ constexpr double kBf16Rounding = 0x1p-9;
 const cuda::Table& device_table();
 // Runs body under every order of threads there is: seeds of the emulator, or once on a GPU.
 void under_every_order(void (*body)(uint64_t seed));
+void use_order(uint64_t seed);  // one order, where three would take too long
 // A call's return value: throws with the table's text where it is not 0.
 void call(int32_t error);
 

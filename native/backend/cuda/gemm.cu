@@ -6,6 +6,8 @@
 // FLOPs 2 m n k, bytes (m k + n k + m n) values: above about 206 FLOP per byte bound by the matrix
 // units, below by the weights. This is the plain path: mma.sync, one step of shared memory, no
 // asynchronous copies; it is what everything else is measured against.
+#include "backend/cuda/gemm.cuh"
+
 #include "backend/cuda/device/tile_product.cuh"
 
 namespace reasonrec::cuda {
@@ -62,6 +64,8 @@ void launch(Stream stream, C* c, int64_t ldc, int64_t m, int64_t n, const Terms&
             dim3(WM * WN * 32), native(stream), c, ldc, m, n, terms, start, bias);
 }
 
+}  // namespace
+
 int32_t gemm(Stream stream, DataType type, DataType c_type, void* c, int64_t ldc, int64_t m,
              int64_t n, const GemmTerm* list, int32_t count, GemmStart start, const float* bias) {
   if (count < 0 || count > kMaxGemmTerms || (start == kStartBias && !bias))
@@ -81,8 +85,6 @@ int32_t gemm(Stream stream, DataType type, DataType c_type, void* c, int64_t ldc
     });
   });
 }
-
-}  // namespace
 
 void fill_gemm(Table& table) { table.gemm = gemm; }
 

@@ -82,6 +82,8 @@ Table make_table() {
   fill_gemm(table);
   fill_attention(table);
   fill_attention_backward(table);
+  fill_head_loss(table);
+  fill_head_sample(table);
   fill_adamw(table);
   return table;
 }

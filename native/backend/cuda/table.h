@@ -72,6 +72,30 @@ struct AttentionHeads {
   float scale;
 };
 
+// ---- head
+// ----------------------------------------------------------------------------------------
+inline constexpr int kHeadBlock = 512;  // tokens of the vocabulary that one block goes through
+
+// z = hidden (t, h) head (v, h)^T * inv_temperature. Row i may have the tokens
+// allowed_ids[allowed_begin[i] .. allowed_begin[i + 1]) ascending; an empty range, or no lists at
+// all, is the whole vocabulary.
+struct HeadInput {
+  const void *hidden, *head;
+  const int32_t *targets, *allowed_begin, *allowed_ids;  // each may be null
+  float inv_temperature;
+  int64_t t, h, v;
+};
+// Who draws what: a row's draw is a function of these alone.
+struct DrawInput {
+  uint64_t seed;
+  const uint64_t* streams;   // (t)
+  const int64_t* positions;  // (t) tokens the row has drawn before
+};
+struct FilterInput {  // decode/sampler.h; the repetition penalty is not among them
+  int32_t greedy, top_k;
+  float top_p, min_p;
+};
+
 struct Table {
   int32_t abi;
   const char* build;  // "sm_80 sm_90 + PTX, CUDA 13.0", or "emulator"
@@ -150,6 +174,28 @@ struct Table {
                                 const void* k, const void* v, AttentionPlan, AttentionHeads,
                                 int64_t t);
 
+  // ---- head_loss.cu, head_sample.cu
+  // ---------------------------------------------------------------- fp32 values of scratch that a
+  // head pass over t rows needs; call it in chunks of rows.
+  int64_t (*head_scratch)(int64_t t, int64_t v);
+  // backend.h's head_forward: lse (t); logprob, entropy (t) and raw logits (t, v) may be null.
+  int32_t (*head_forward)(Stream, DataType type, float* logprob, float* entropy, float* lse,
+                          float* logits, HeadInput, float* scratch);
+  // dhidden (t, h) fp32 overwritten; dhead (v, h) += or null. dentropy may be null, then entropy
+  // too. dz: scratch, t * chunk values of `type`; chunk: tokens at once, a multiple of 64.
+  int32_t (*head_backward)(Stream, DataType type, float* dhidden, float* dhead,
+                           const float* dlogprob, const float* dentropy, const float* lse,
+                           const float* entropy, HeadInput, void* dz, int64_t chunk);
+  // Draws in the same pass, no logits stored: argmax of z + Gumbel noise (Maddison et al. 2014), or
+  // of z if greedy; the smaller id wins a tie. token (t), logprob, entropy and lse (t) as
+  // head_forward's for that token, to the bit.
+  int32_t (*head_sample)(Stream, DataType type, int32_t* token, float* logprob, float* entropy,
+                         float* lse, HeadInput, DrawInput, int32_t greedy, float* scratch);
+  // Draws from stored logits through the filters, as decode/sampler.h does with the uniform number
+  // of (seed, stream, position). logprob = logit * inv_temperature - lse.
+  int32_t (*head_sample_filtered)(Stream, int32_t* token, float* logprob, const float* logits,
+                                  const float* lse, HeadInput, DrawInput, FilterInput);
+
   // ---- adamw.cu ---------------------------------------------------------------------------------
   // *sum (fp64 on the device) of squares; scratch: (n + 4095) / 4096 fp64 values.
   int32_t (*sum_of_squares)(Stream, double* sum, double* scratch, const float* x, int64_t n);
@@ -170,6 +216,8 @@ void fill_embedding(Table&);
 void fill_gemm(Table&);
 void fill_attention(Table&);
 void fill_attention_backward(Table&);
+void fill_head_loss(Table&);
+void fill_head_sample(Table&);
 void fill_adamw(Table&);
 
 }  // namespace reasonrec::cuda

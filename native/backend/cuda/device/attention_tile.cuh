@@ -75,16 +75,26 @@ __device__ inline void load_rows(T* s, const T* x, int64_t row_stride, int count
 template <class Step>
 __device__ inline void for_each_key_step(const AttentionPlan& plan, const AttentionTile& tile,
                                          const TileRow& low, const TileRow& high, Step&& step) {
-  for (int c = tile.chain_begin; c < tile.chain_end; ++c) {
-    const KeyRange range = plan.chain[c];
+  const int ancestors = tile.chain_end - tile.chain_begin;
+  const int ranges = ancestors + tile.rows_end - tile.rows_begin;
+  RR_NO_UNROLL
+  for (int r = 0; r < ranges; ++r) {
+    KeyRange range;
+    int limit_low, limit_high;
+    if (r < ancestors) {
+      range = plan.chain[tile.chain_begin + r];
+      limit_low = low.entry < 0 ? 0 : range.keys;
+      limit_high = high.entry < 0 ? 0 : range.keys;
+    } else {
+      const int e = tile.rows_begin + r - ancestors;
+      const AttentionRows rows = plan.rows[e];
+      range = {rows.first_slot, rows.visible + rows.rows - 1};
+      limit_low = low.entry == e ? low.visible : 0;
+      limit_high = high.entry == e ? high.visible : 0;
+    }
+    RR_NO_UNROLL
     for (int first = 0; first < range.keys; first += kKeyStep)
-      step(range, first, low.entry < 0 ? 0 : range.keys, high.entry < 0 ? 0 : range.keys);
-  }
-  for (int e = tile.rows_begin; e < tile.rows_end; ++e) {
-    const AttentionRows rows = plan.rows[e];
-    const KeyRange range{rows.first_slot, rows.visible + rows.rows - 1};
-    for (int first = 0; first < range.keys; first += kKeyStep)
-      step(range, first, low.entry == e ? low.visible : 0, high.entry == e ? high.visible : 0);
+      step(range, first, limit_low, limit_high);
   }
 }
 

@@ -60,18 +60,21 @@ __device__ inline void mma_by_shuffles(float d[4], const FragmentA<float>& a,
                                        const FragmentB<float>& b) {
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   RR_UNROLL
-  for (int k = 0; k < kMmaDepth; ++k) {
-    const int from = k % 8 / 2, half = k / 8;
+  for (int half = 0; half < 2; ++half) {
     const Pair<float> top = a.r[2 * half], bottom = a.r[2 * half + 1], column = b.r[half];
-    const float x0 = __shfl_sync(kAllLanes, k % 2 ? top.high : top.low, 4 * g + from);
-    const float x1 = __shfl_sync(kAllLanes, k % 2 ? bottom.high : bottom.low, 4 * g + from);
-    const float y = k % 2 ? column.high : column.low;
-    const float y0 = __shfl_sync(kAllLanes, y, 4 * (2 * t) + from);
-    const float y1 = __shfl_sync(kAllLanes, y, 4 * (2 * t + 1) + from);
-    d[0] += x0 * y0;
-    d[1] += x0 * y1;
-    d[2] += x1 * y0;
-    d[3] += x1 * y1;
+    RR_NO_UNROLL
+    for (int k = 0; k < 8; ++k) {
+      const int from = k / 2;
+      const float x0 = __shfl_sync(kAllLanes, k % 2 ? top.high : top.low, 4 * g + from);
+      const float x1 = __shfl_sync(kAllLanes, k % 2 ? bottom.high : bottom.low, 4 * g + from);
+      const float y = k % 2 ? column.high : column.low;
+      const float y0 = __shfl_sync(kAllLanes, y, 4 * (2 * t) + from);
+      const float y1 = __shfl_sync(kAllLanes, y, 4 * (2 * t + 1) + from);
+      d[0] += x0 * y0;
+      d[1] += x0 * y1;
+      d[2] += x1 * y0;
+      d[3] += x1 * y1;
+    }
   }
 }
 

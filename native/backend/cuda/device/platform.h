@@ -1,8 +1,8 @@
-// What a .cu file includes first: the CUDA runtime under nvcc, the emulator under g++. Three macros
+// What a .cu file includes first: the CUDA runtime under nvcc, the emulator under g++. Four macros
 // hide what the two spell differently:
 //   RR_SHARED(T, name, count)                        a static __shared__ array
 //   RR_LAUNCH(kernel, grid, block, stream, args...)  kernel<<<grid, block, 0, stream>>>(args...)
-//   RR_UNROLL                                        #pragma unroll
+//   RR_UNROLL, RR_NO_UNROLL                          #pragma unroll, and its opposite
 #pragma once
 #include <cstdint>
 
@@ -13,6 +13,7 @@
 #define RR_LAUNCH(kernel, grid, block, stream, ...) \
   (kernel)<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
 #define RR_UNROLL _Pragma("unroll")
+#define RR_NO_UNROLL _Pragma("unroll 1")
 #else
 #include "backend/cuda/emu/cuda_emu.h"
 #define RR_SHARED(T, name, count) \
@@ -21,4 +22,5 @@
   ((void)(stream),                                  \
    ::reasonrec::emu::launch(#kernel, (grid), (block), [&] { (kernel)(__VA_ARGS__); }))
 #define RR_UNROLL
+#define RR_NO_UNROLL
 #endif
