@@ -126,6 +126,28 @@ describe.each([['constrained'], ['free']])('scores of rollouts (%s)', (style) =>
   })
 })
 
+describe('the search of the catalogue behind a rollout', () => {
+  it('finds titles outside the history, in the order of their whole sequences by the policy', async () => {
+    const groups = await rolledOut('rl.reward.weights={beam: 1}', 'rl.reward.beam_width=6')
+    let compared = 0
+    for (const { instance, asked, rollouts } of groups)
+      for (const [row, { beam }] of rollouts.entries()) {
+        if (!beam) continue
+        expect(beam).toHaveLength(6)
+        expect(beam.filter((item) => instance.history.includes(item))).toEqual([])
+        const { sample, choiceBegin } = asked.responses[row]!
+        const before = [asked.prompt, sample.tokens.subarray(0, choiceBegin)]
+        const titles = context.encoding.catalogue().titles
+        const joint: number[] = []
+        for (const item of beam) joint.push(sum(await plain(policy.adapters, before, titles[item]!)))
+        for (let place = 1; place < joint.length; place++)
+          expect(joint[place]).toBeLessThanOrEqual(joint[place - 1]! + 1e-4)
+        compared++
+      }
+    expect(compared).toBeGreaterThan(2)
+  })
+})
+
 describe('terms with weight 0 cost nothing', () => {
   const fieldsOf = (group: RolloutGroup): string[] =>
     Object.entries(group.rollouts[0]!)

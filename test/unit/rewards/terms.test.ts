@@ -71,6 +71,21 @@ describe('golden values of spec 5.10: log-probs with z (-.1, -.05, -1.2), withou
   })
 })
 
+describe('beam', () => {
+  it('is NDCG of the target’s place among the titles found, 1, .630930, .386853 at places 1, 2 and 5', () => {
+    const found = [6, 4, 5, 0, 1]
+    const withTarget = (place: number): number[] => found.toSpliced(place, 0, instance.target)
+    for (const [place, ndcg] of [
+      [0, 1],
+      [1, 0.63093],
+      [4, 0.386853],
+    ] as const)
+      expect(value('beam', rollout({ beam: withTarget(place) }))).toBeCloseTo(ndcg, 6)
+    expect(value('beam', rollout({ beam: found }))).toBe(0)
+    expect(value('beam', rollout())).toBeNaN()
+  })
+})
+
 describe('latro and suff', () => {
   it('latro is the sum of the target’s log-probs', () => {
     expect(value('latro', rollout({ targetJoint: -1.35 }))).toBe(-1.35)
