@@ -11,11 +11,6 @@ interface Rule {
 
 const rules: readonly Rule[] = [
   {
-    broken: ({ teacher }) => teacher.kind === 'openai',
-    what: 'teacher.kind openai does not reach Collection yet',
-    remedy: 'set teacher.kind to self or builtin',
-  },
-  {
     broken: ({ collect, teacher }) => collect.k_free + collect.k_hint === 0 && teacher.kind === 'self',
     what: 'collect.k_free and collect.k_hint are both 0',
     remedy: 'sample at least once, or set teacher.kind to builtin',

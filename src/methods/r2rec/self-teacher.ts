@@ -11,30 +11,27 @@ import { decodeOptions } from '../../phases/run/context.js'
 import { baseStage } from '../../phases/run/stage-models.js'
 import { derivedSeed } from '../../phases/run/streams.js'
 import type { Prompt } from '../../prompts/prompt.js'
-import { fillTemplate, type PromptTemplate } from '../../prompts/template.js'
 import { joined } from '../../prompts/tokenizer.js'
 import { untrustedPassage } from '../../prompts/untrusted-text.js'
 import { ratingClasses } from './question.js'
-import { stepInstruction } from './step-instructions.js'
+import { StepPrompts } from './step-prompt.js'
 import type { BlindRequest, StepTeacher, ThoughtRequest, ThoughtsRequest, Written } from './step-teacher.js'
 import type { Step } from './walk.js'
-import { promptTemplate, type Wording } from './wording.js'
+import type { Wording } from './wording.js'
 
 const greedy = { temperature: 0 } as const
 
 export class SelfTeacher implements StepTeacher {
   readonly name = 'self'
   readonly temperature: number
-  private readonly stepTemplate: PromptTemplate
-  private readonly noteTemplate: PromptTemplate
+  private readonly steps: StepPrompts
 
   constructor(
     private readonly context: PhaseContext,
     private readonly words: Wording,
   ) {
     this.temperature = context.config.collect.temperature
-    this.stepTemplate = promptTemplate('step')
-    this.noteTemplate = promptTemplate('answer-note')
+    this.steps = new StepPrompts(words)
   }
 
   async writeThoughts(requests: readonly ThoughtRequest[]): Promise<Written[]> {
@@ -96,20 +93,9 @@ export class SelfTeacher implements StepTeacher {
 
   /** The step's own prompt; the response begins with the step's head. */
   private standardGroup(request: ThoughtRequest): DecodeGroup {
-    const { dataset, config } = this.context
-    const { question, walk, index, thoughts, view, answer, stream } = request
-    const step = walk[index] as Step
-    const head = this.words.stepHead(step)
-    const prompt = fillTemplate(this.stepTemplate, {
-      ...this.words.shared(dataset, question, view),
-      thoughts: thoughts.length === 0 ? [] : ['Steps so far:\n', untrustedPassage(thoughts.join('\n'))],
-      note: answer === null ? [] : this.note(answer),
-      step: String(step.number),
-      words: String(config.r2rec.step_words),
-      instruction: stepInstruction(walk, index),
-      form: `${head}...`,
-    })
-    return { prompt: this.encoded(prompt), samples: [{ stream, given: this.pieces([head.trimEnd()]) }] }
+    const prompt = this.steps.of(this.context.dataset, request)
+    const given = this.pieces([this.steps.head(request).trimEnd()])
+    return { prompt: this.encoded(prompt), samples: [{ stream: request.stream, given }] }
   }
 
   /** The question under its mask; the response goes on behind the thoughts so far. */
@@ -117,10 +103,6 @@ export class SelfTeacher implements StepTeacher {
     const shown = { ...view, ...(answer !== null && { answer }) }
     const prompt = this.encoded(this.words.question(this.context.dataset, question, 'reason', shown))
     return { prompt, samples: [{ stream, given: this.after(thoughts) }] }
-  }
-
-  private note(answer: number) {
-    return fillTemplate(this.noteTemplate, { answer: String(answer) }).messages[0]?.parts ?? []
   }
 
   /** "<think>" and the lines so far. */

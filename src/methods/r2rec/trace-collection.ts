@@ -4,8 +4,8 @@
  *                   thoughts by progressive masked prompting; A is the true rating
  *   ranking traces  the question of Mode L about the same instance: samples of the model itself, kept where the target is
  *                   ranked first, and never shown the answer
- * Who writes: the model itself, or the builtin teacher (teacher.kind), which also fills up where too little is kept. The
- * quality filter judges all alike and its counts are kept by gate.
+ * Who writes (teacher.kind): the model itself, a model behind a server, or the builtin teacher, which also fills up where
+ * too little is kept. The quality filter judges all alike and its counts are kept by gate.
  */
 
 import type { Instance } from '../../data/types.js'
@@ -17,8 +17,10 @@ import type { CollectSummary } from '../../phases/run/run-record.js'
 import { baseStage } from '../../phases/run/stage-models.js'
 import { derivedSeed, streamId } from '../../phases/run/streams.js'
 import { partsText } from '../../prompts/prompt.js'
+import { ChatTeacher } from '../../teacher/openai/teacher.js'
 import type { GateResult, Trace } from '../method.js'
 import { R2RecBuiltinTeacher } from './builtin-teacher.js'
+import { ChatStepTeacher } from './chat-teacher.js'
 import { asR2Rec, type R2Rec } from './index.js'
 import { rankingParts } from './interaction-of-thoughts.js'
 import { type Explained, explain, taskOf } from './progressive-masked-prompting.js'
@@ -33,7 +35,14 @@ const stepsPerQuestion = 64
 
 export function traceCollection(context: PhaseContext): Promise<CollectSummary> {
   const method = asR2Rec(context.method)
-  return collect(context, (written) => new TripleCollector(context, method, written))
+  return collect(context, async (written) => {
+    const { config, dataset, run, signal } = context
+    const chat =
+      config.teacher.kind === 'openai'
+        ? new ChatStepTeacher(await ChatTeacher.open(config, run.path, signal), config, dataset, method)
+        : null
+    return new TripleCollector(context, method, written, chat)
+  })
 }
 
 class TripleCollector implements Collector {
@@ -46,6 +55,7 @@ class TripleCollector implements Collector {
     private readonly context: PhaseContext,
     private readonly method: R2Rec,
     written: readonly Trace[],
+    private readonly chat: ChatStepTeacher | null,
   ) {
     const { teacher, r2rec, seed } = context.config
     this.filter = new QualityFilter(
@@ -60,12 +70,17 @@ class TripleCollector implements Collector {
     )
     this.builtin = new R2RecBuiltinTeacher(context.dataset, method.words, seed)
     this.self = teacher.kind === 'self' ? new SelfTeacher(context, method.words) : null
-    this.fill = this.self ? (instances) => this.byBuiltin(instances, -1) : null
+    this.fill = this.self || chat ? (instances) => this.byBuiltin(instances, -1) : null
+  }
+
+  async close(): Promise<void> {
+    await this.chat?.close()
   }
 
   async write(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
-    if (!this.self) return this.byBuiltin(instances, chunk)
-    const ratings = await this.ratingTraces(instances, this.self, chunk)
+    const teacher = this.self ?? this.chat
+    if (!teacher) return this.byBuiltin(instances, chunk)
+    const ratings = await this.ratingTraces(instances, teacher, chunk)
     const rankings = await this.sampledRankings(instances, chunk)
     return this.judgedInOrder([...ratings, ...rankings])
   }
@@ -124,11 +139,30 @@ class TripleCollector implements Collector {
     return this.withGates(trace, [this.tokensOf(thoughts), this.filter.blind(task.answer, blind)])
   }
 
-  /** Unhinted samples of the model itself; the best right one of each instance. */
+  /** Unhinted samples; the best right one of each instance. */
   private async sampledRankings(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
+    if (this.context.config.collect.k_free === 0) return []
+    const traces = this.chat
+      ? await this.chatRankings(instances, this.chat)
+      : await this.ownRankings(instances, chunk)
+    return keepBest(this.context, baseStage(this.context), traces, {
+      select: (accepted, keep) => [...accepted].sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0)).slice(0, keep),
+      admit: () => ({ gate: 'G10', passed: true, value: null }),
+    })
+  }
+
+  private async chatRankings(instances: readonly Instance[], chat: ChatStepTeacher): Promise<Trace[]> {
+    const { name: generator, temperature } = chat
+    const samples = await chat.rank(instances)
+    return instances.flatMap((instance, index) =>
+      (samples[index] ?? []).map(({ text, stream, tokens }) =>
+        this.rankingTrace(instance, text, { pass: 'A', generator, temperature, stream, tokens }),
+      ),
+    )
+  }
+
+  private async ownRankings(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
     const { collect: settings, seed } = this.context.config
-    if (settings.k_free === 0) return []
-    const stage = baseStage(this.context)
     const asks = instances.map((instance, index) => ({
       instance,
       mode: 'reason' as const,
@@ -136,13 +170,13 @@ class TripleCollector implements Collector {
         streamId('collect_free', chunk, index, sample),
       ),
     }))
-    const groups = await askResponses(this.context, stage, asks, {
+    const groups = await askResponses(this.context, baseStage(this.context), asks, {
       style: settings.answer,
       maxNew: settings.max_new,
       sampling: { temperature: settings.temperature, topP: settings.top_p },
       seed: derivedSeed(seed, 'collect'),
     })
-    const traces = groups.flatMap(({ ask, responses }) =>
+    return groups.flatMap(({ ask, responses }) =>
       responses.map((response, index) =>
         this.rankingTrace(ask.instance, response.text, {
           pass: 'A',
@@ -153,10 +187,6 @@ class TripleCollector implements Collector {
         }),
       ),
     )
-    return keepBest(this.context, stage, traces, {
-      select: (accepted, keep) => [...accepted].sort((a, b) => (b.gain ?? 0) - (a.gain ?? 0)).slice(0, keep),
-      admit: () => ({ gate: 'G10', passed: true, value: null }),
-    })
   }
 
   /** The target first, the others as others took them; blind, the same rule has to come to the target itself. */

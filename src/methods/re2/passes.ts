@@ -8,68 +8,54 @@
 import type { Instance } from '../../data/types.js'
 import type { Collector } from '../../phases/collection/collect.js'
 import { judged, keepBest, type TraceChoice } from '../../phases/collection/trace-selection.js'
-import { askResponses } from '../../phases/prediction/responses.js'
 import type { PhaseContext } from '../../phases/run/context.js'
 import { baseStage } from '../../phases/run/stage-models.js'
-import { derivedSeed, streamId } from '../../phases/run/streams.js'
 import type { Teacher } from '../../teacher/teacher.js'
 import type { Trace } from '../method.js'
+import type { PassWriter } from './writers.js'
 
 export class Passes implements Collector {
   readonly fill: Collector['fill']
 
+  /** `writer` null: the builtin teacher writes all. */
   constructor(
     private readonly context: PhaseContext,
+    private readonly writer: PassWriter | null,
     private readonly builtin: Teacher,
     private readonly choice: TraceChoice,
   ) {
-    const self = context.config.teacher.kind === 'self'
-    this.fill = self ? (instances) => this.builtinTraces(instances) : null
+    this.fill = writer ? (instances) => this.builtinTraces(instances) : null
   }
 
-  write(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
-    return this.fill === null ? this.builtinTraces(instances) : this.selfTraces(instances, chunk)
-  }
-
-  /** Passes A and B of the model itself. */
-  private async selfTraces(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
-    const free = await this.sampled(instances, 'A', chunk)
+  async write(instances: readonly Instance[], chunk: number): Promise<Trace[]> {
+    if (!this.writer) return this.builtinTraces(instances)
+    const free = await this.sampled(instances, this.writer, 'A', chunk)
     const missed = instances.filter(({ id }) => !free.some((trace) => trace.instance === id && trace.kept))
-    const hinted = await this.sampled(missed, 'B', chunk)
+    const hinted = await this.sampled(missed, this.writer, 'B', chunk)
     return [...free, ...hinted]
   }
 
-  private async sampled(instances: readonly Instance[], pass: 'A' | 'B', chunk: number): Promise<Trace[]> {
+  async close(): Promise<void> {
+    await this.writer?.close?.()
+  }
+
+  private async sampled(
+    instances: readonly Instance[],
+    writer: PassWriter,
+    pass: 'A' | 'B',
+    chunk: number,
+  ): Promise<Trace[]> {
     const { context } = this
-    const { collect: settings, seed } = context.config
-    const stage = baseStage(context)
-    const samples = pass === 'A' ? settings.k_free : settings.k_hint
+    const { k_free, k_hint, temperature } = context.config.collect
+    const samples = pass === 'A' ? k_free : k_hint
     if (samples === 0 || instances.length === 0) return []
-    const purpose = pass === 'A' ? 'collect_free' : 'collect_hinted'
-    const mode = pass === 'A' ? ('reason' as const) : ('hinted' as const)
-    const asks = instances.map((instance, index) => ({
-      instance,
-      mode,
-      streams: Array.from({ length: samples }, (_, sample) => streamId(purpose, chunk, index, sample)),
-    }))
-    const groups = await askResponses(context, stage, asks, {
-      style: settings.answer,
-      maxNew: settings.max_new,
-      sampling: { temperature: settings.temperature, topP: settings.top_p },
-      seed: derivedSeed(seed, 'collect'),
-    })
-    const traces = groups.flatMap(({ ask, responses }) =>
-      responses.map((response, index) =>
-        judged(context, ask.instance, response.text, {
-          pass,
-          generator: 'self',
-          temperature: settings.temperature,
-          stream: String(ask.streams[index]),
-          tokens: response.written,
-        }),
+    const responses = await writer.write(instances, { pass, chunk, samples })
+    const traces = instances.flatMap((instance, index) =>
+      (responses[index] ?? []).map(({ text, stream, tokens }) =>
+        judged(context, instance, text, { pass, generator: writer.name, temperature, stream, tokens }),
       ),
     )
-    return keepBest(context, stage, traces, this.choice)
+    return keepBest(context, baseStage(context), traces, this.choice)
   }
 
   /** Pass C: the teacher is shown the true item privately; one text an instance, and its gates decide. */

@@ -1,8 +1,8 @@
 /**
  * Step 1 of RE2, Reasoning Collection: guide a model to write reasoning and a recommended item for every
- * interaction sequence. Self-distillation: the model to be trained writes; pass A without, pass B with the
- * true item as a private note (passes.ts); what passes the gates (gates.ts) is kept. The builtin teacher fills up
- * where a small model keeps too little, and its share is stored.
+ * interaction sequence. Pass A without, pass B with the true item as a private note (passes.ts); what passes the gates
+ * (gates.ts) is kept. One key flips the regime (teacher.kind): self, the model to be trained writes; openai, a model behind
+ * a server does. The builtin teacher fills up where too little is kept, and its share is stored.
  */
 
 import { collect } from '../../phases/collection/collect.js'
@@ -11,10 +11,12 @@ import type { PhaseContext } from '../../phases/run/context.js'
 import type { CollectSummary } from '../../phases/run/run-record.js'
 import { partsText } from '../../prompts/prompt.js'
 import { BuiltinTeacher } from '../../teacher/builtin.js'
+import { ChatTeacher } from '../../teacher/openai/teacher.js'
 import type { Trace } from '../method.js'
 import { BoilerplateFilter } from './dedupe.js'
 import { Passes } from './passes.js'
 import { selectTraces } from './selection.js'
+import { ChatWriter, type PassWriter, SelfWriter } from './writers.js'
 
 export function reasoningCollection(context: PhaseContext): Promise<CollectSummary> {
   const { config, dataset, method } = context
@@ -23,7 +25,18 @@ export function reasoningCollection(context: PhaseContext): Promise<CollectSumma
     maxWords: config.prompt.max_words,
     respond: (reasoning, title) => partsText(method.response(reasoning, title)),
   })
-  return collect(context, (written) => new Passes(context, builtin, choiceAfter(written)))
+  return collect(context, async (written) => {
+    const writer = await writerOf(context)
+    return new Passes(context, writer, builtin, choiceAfter(written))
+  })
+}
+
+/** Null: the builtin teacher alone. */
+async function writerOf(context: PhaseContext): Promise<PassWriter | null> {
+  const { config, run, signal } = context
+  if (config.teacher.kind === 'builtin') return null
+  if (config.teacher.kind === 'self') return new SelfWriter(context)
+  return new ChatWriter(context, await ChatTeacher.open(config, run.path, signal))
 }
 
 /** The filter of repeated reasoning, brought to where the last sitting left it. */

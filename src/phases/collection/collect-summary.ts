@@ -1,11 +1,13 @@
-/** Counts of Reasoning Collection, a pure function of the traces: the same after a resume. */
+/** Counts of Reasoning Collection, a pure function of the traces and of the teacher's ledger: the same after a resume. */
 
 import type { Instance } from '../../data/types.js'
 import { trainCounts } from '../../eval/baselines/baseline.js'
 import { targetDeciles } from '../../eval/popularity.js'
 import type { Trace } from '../../methods/method.js'
+import { readLedgerTotals } from '../../teacher/openai/ledger.js'
+import { ledgerFolder } from '../../teacher/openai/teacher.js'
 import type { PhaseContext } from '../run/context.js'
-import type { CollectSummary } from '../run/run-record.js'
+import type { CollectSummary, TeacherUsage } from '../run/run-record.js'
 
 export function collectSummary(
   context: PhaseContext,
@@ -19,6 +21,7 @@ export function collectSummary(
   const targets = (source: Trace['source']): number[] => from(source).map(({ target }) => target)
   const generators = new Map<string, number>()
   for (const { generator } of kept) generators.set(generator, (generators.get(generator) ?? 0) + 1)
+  const teacher = teacherUsage(context)
   return {
     instances: instances.length,
     sampled: traces.length,
@@ -32,7 +35,15 @@ export function collectSummary(
       B: deciles(targets('B')),
       C: deciles(targets('C')),
     },
+    ...(teacher && { teacher }),
   }
+}
+
+/** Null where no server was asked. */
+function teacherUsage({ config, run }: PhaseContext): TeacherUsage | null {
+  const { kind, model, replay } = config.teacher
+  const totals = kind === 'openai' ? readLedgerTotals(ledgerFolder(config, run.path)) : null
+  return totals && { model: model ?? '', replay, ...totals }
 }
 
 /** Each rejected sample counts for the first gate it failed, so that the counts add up. */

@@ -26,10 +26,14 @@ export interface Collector {
   write(instances: readonly Instance[], chunk: number): Promise<Trace[]>
   /** The same by the builtin teacher, for instances without a kept trace; null where it has already written all. */
   readonly fill: ((instances: readonly Instance[]) => Promise<Trace[]>) | null
+  /** After the last call. */
+  close?(): Promise<void>
 }
 
 /** `written`: the traces of the sittings before, by which filters that look across traces come to where they were. */
-export type StartCollector = (written: readonly Trace[]) => Collector
+export type StartCollector = (written: readonly Trace[]) => Promise<Collector>
+
+const nobody: Collector = { write: async () => [], fill: null }
 
 interface Collection {
   readonly instances: readonly Instance[]
@@ -47,7 +51,7 @@ export async function collect(context: PhaseContext, start: StartCollector): Pro
     const chunks = Math.ceil(instances.length / config.collect.chunk)
     const { next } = run.begin('collect')
     const traces = readTraces(run)
-    const collection = { instances, traces, collector: start(traces) }
+    const collection = { instances, traces, collector: unused ? nobody : await start(traces) }
     progress.start('collect', instances.length, 'instances')
     progress.advance(Math.min(instances.length, next * config.collect.chunk), 0)
     try {
@@ -57,6 +61,8 @@ export async function collect(context: PhaseContext, start: StartCollector): Pro
     } catch (error) {
       if (isInterruption(error, context.signal)) run.pause('collect')
       throw error
+    } finally {
+      await collection.collector.close?.()
     }
     progress.end()
     writeDurably(
@@ -91,7 +97,8 @@ async function collectChunk(context: PhaseContext, collection: Collection, chunk
 /** The builtin teacher writes for instances without a trace until there are enough. */
 async function fill(context: PhaseContext, collection: Collection): Promise<void> {
   const { instances, traces, collector } = collection
-  const { collect: settings } = context.config
+  const { config } = context
+  const { collect: settings } = config
   const kept = traces.filter((trace) => trace.kept)
   const answered = new Set(kept.map(({ instance }) => instance))
   const few =
@@ -112,7 +119,7 @@ async function fill(context: PhaseContext, collection: Collection): Promise<void
   const filled = traces.filter((trace) => trace.kept && trace.generator === builtinTeacher).length
   const total = traces.filter((trace) => trace.kept).length
   context.progress.note(
-    `the model itself kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`,
+    `${config.teacher.kind === 'self' ? 'the model itself' : 'the teacher'} kept ${kept.length} traces of ${instances.length} instances; the builtin teacher wrote ${filled} of ${total} (${((100 * filled) / Math.max(1, total)).toFixed(1)} %)`,
   )
 }
 

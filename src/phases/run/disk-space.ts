@@ -83,12 +83,16 @@ function adapterValues(model: NativeModelConfig, rank: number, targets: readonly
 function traceBytes({ method, collect, teacher, r2rec, graph }: Config): number {
   const line = (tokens: number): number => lineBytes + bytesPerToken * tokens
   const builtin = teacher.kind === 'builtin'
-  if (method !== 'r2rec') return (builtin ? 1 : collect.k_free + collect.k_hint) * line(collect.max_new)
+  // What a server answers stands in its ledger and in the traces.
+  const copies = teacher.kind === 'openai' ? 2 : 1
+  if (method !== 'r2rec')
+    return (builtin ? 1 : copies * (collect.k_free + collect.k_hint)) * line(collect.max_new)
   const hops = 2 * (graph.middles + 1)
   const rankings = builtin ? Math.min(1, collect.k_free) : collect.k_free
   return (
-    r2rec.triples * (line(hops * r2rec.step_max_new) + chainBytes) +
-    rankings * (line(collect.max_new) + r2rec.chains * chainBytes)
+    copies *
+    (r2rec.triples * (line(hops * r2rec.step_max_new) + chainBytes) +
+      rankings * (line(collect.max_new) + r2rec.chains * chainBytes))
   )
 }
 

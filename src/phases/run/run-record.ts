@@ -8,6 +8,7 @@ import type { Finding } from '../../eval/audit/findings.js'
 import type { PositionBias } from '../../eval/position-bias.js'
 import type { RankingMetric, ResultRow } from '../../eval/result-row.js'
 import type { DrawnChain } from '../../methods/method.js'
+import type { LedgerTotals } from '../../teacher/openai/tally.js'
 
 export type Phase = 'collect' | 'imitate' | 'internalize' | 'evaluate'
 
@@ -115,6 +116,13 @@ export interface SampleLine {
   readonly watched?: boolean
 }
 
+/** What a teacher behind a server was asked and what it cost, over the life of its ledger. */
+export interface TeacherUsage extends LedgerTotals {
+  readonly model: string
+  /** Answered from the ledger alone. */
+  readonly replay: boolean
+}
+
 /** Counts of Reasoning Collection, for the report. */
 export interface CollectSummary {
   readonly instances: number
@@ -126,6 +134,8 @@ export interface CollectSummary {
   readonly builtin_share: number
   /** Targets by popularity decile (10 counts, rarest first): all instances, kept A, kept B, kept C. */
   readonly target_deciles: Readonly<Record<'all' | 'A' | 'B' | 'C', readonly number[]>>
+  /** Where one was asked (teacher.kind openai). */
+  readonly teacher?: TeacherUsage
 }
 
 /** `baseline`: its name, where baselines.llm names the row. */

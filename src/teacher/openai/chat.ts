@@ -67,6 +67,9 @@ export type ChatOutcome<T> =
       readonly choice: ChatChoice
       /** Completion tokens of this sample; those of its request in equal parts. */
       readonly tokens: number
+      /** Of its request in the ledger, and which choice of it. */
+      readonly key: string
+      readonly place: number
       /** From the ledger: nothing was sent. */
       readonly replayed: boolean
     }

@@ -6,6 +6,7 @@
  * for when that happens are still written down: close() waits for them.
  */
 
+import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../../config/schema.js'
 import { ReasonrecError } from '../../engine/errors.js'
@@ -64,6 +65,8 @@ export class ChatClient {
     this.prices = { in: price_in, out: price_out }
     this.budget = new Budget(max_cost, () => ledger.totals().cost)
     signal.addEventListener('abort', this.forward, { once: true })
+    // Each request in flight or at rest listens to them.
+    setMaxListeners(0, signal, this.stopped.signal)
   }
 
   /** `folder`: of the ledger. @throws RR_TEACHER_KEY, RR_USAGE_MISSING, RR_OUTPUT_IN_USE */
@@ -134,7 +137,10 @@ export class ChatClient {
   /** Two that ask the same share one request. */
   private answer(question: Question): Promise<DoneEntry | Failure> {
     const { key, request } = question
-    if (!this.connection) throw notInLedger(key, request)
+    if (!this.connection) {
+      if (this.ledger.isUnanswered(key)) return Promise.resolve(neverAnswered)
+      throw notInLedger(key, request)
+    }
     const asked = this.asking.get(key)
     if (asked) return asked
     const answer = this.attempts(question, this.connection).finally(() => this.asking.delete(key))
@@ -258,6 +264,7 @@ export class ChatClient {
   }
 }
 
+const neverAnswered: Failure = { cause: 'answer', text: 'given up before', status: null, retryAfterMs: null }
 const unreadable: Failure = { cause: 'answer', text: '', status: null, retryAfterMs: null }
 
 function hasReadable<T>(read: ChoiceReader<T>): Question['isReadable'] {
@@ -265,15 +272,15 @@ function hasReadable<T>(read: ChoiceReader<T>): Question['isReadable'] {
 }
 
 function outcomes<T>(
-  { choices, usage }: DoneEntry,
+  { key, choices, usage }: DoneEntry,
   count: number,
   read: ChoiceReader<T>,
   replayed: boolean,
 ): ChatOutcome<T>[] {
   const tokens = Math.round(usage.completion / choices.length)
-  return choices.slice(0, count).flatMap((choice) => {
+  return choices.slice(0, count).flatMap((choice, place) => {
     const value = read(choice)
-    return value === null ? [] : [{ answered: true as const, value, choice, tokens, replayed }]
+    return value === null ? [] : [{ answered: true as const, value, choice, tokens, key, place, replayed }]
   })
 }
 

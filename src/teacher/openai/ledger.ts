@@ -32,6 +32,7 @@ interface Waiting {
 
 export class Ledger {
   private readonly answers = new Map<string, Place>()
+  private readonly givenUp = new Set<string>()
   private readonly refused = new Set<string>()
   private readonly tally = new Tally()
   private waiting: Waiting[] = []
@@ -77,6 +78,11 @@ export class Ledger {
       expected: `the answer to ${key} at byte ${place.at}`,
       remedy: 'see what else writes there',
     })
+  }
+
+  /** Was it asked, and never answered? */
+  isUnanswered(key: string): boolean {
+    return this.givenUp.has(key)
   }
 
   /** Did the server refuse this parameter before? */
@@ -127,7 +133,11 @@ export class Ledger {
 
   private count(entry: LedgerEntry, place: Place): void {
     this.tally.add(entry)
-    if (entry.entry === 'done') this.answers.set(entry.key, place)
+    if (entry.entry === 'fail') this.givenUp.add(entry.key)
+    if (entry.entry === 'done') {
+      this.answers.set(entry.key, place)
+      this.givenUp.delete(entry.key)
+    }
     if (entry.entry === 'without') this.refused.add(entry.feature)
   }
 }
