@@ -181,7 +181,7 @@ export class ChatClient {
     await this.orEnd(this.budget.reserve(worst))
     try {
       this.stopped.signal.throwIfAborted()
-      await this.orEnd(this.ledger.append({ entry: 'intent', key, worst }))
+      await this.orEnd(this.ledger.note({ entry: 'intent', key, worst }))
       const began = performance.now()
       try {
         const completion = await connection.complete(body, request.messages, this.signal)
@@ -215,7 +215,7 @@ export class ChatClient {
   ): Promise<Attempted> {
     const { cause, text, retryAfterMs } = failure
     const cost = maybeBilled(failure) ? worst : 0
-    await this.orEnd(this.ledger.append({ entry: 'fail', key, cause, text, usage: null, cost }))
+    await this.orEnd(this.ledger.note({ entry: 'fail', key, cause, text, usage: null, cost }))
     if (cause === 'refused') throw this.end(refused(failure, this.settings))
     if (isCongestion(failure)) this.pace.congested(began, retryAfterMs)
     if (isBreakdown(failure)) {
@@ -224,7 +224,7 @@ export class ChatClient {
     }
     const feature = refusedFeature(failure, body)
     if (feature !== null && !this.ledger.isWithout(feature))
-      await this.orEnd(this.ledger.append({ entry: 'without', feature }))
+      await this.orEnd(this.ledger.note({ entry: 'without', feature }))
     return { failure, dropped: feature !== null }
   }
 

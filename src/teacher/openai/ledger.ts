@@ -1,9 +1,10 @@
 /**
  * The ledger of a teacher: what was asked, what it was paid for, and every answer. JSONL in a folder of its own:
  *   {"sum": <16 hex digits of the sha256 of the rest>, "entry": "intent" | "done" | "fail" | "without", ...}   (tally.ts)
- * An intent is on the disk before its request is sent, and an answer before it is used; lines that come together share
- * one fsync (group commit). At opening, a tail that a kill has torn is cut. `done` is final: whoever asks the same
- * again gets that answer. Answers stay on the disk; what is held for each is where its line stands. One writer.
+ * An intent is written before its request is sent (it outlives the process), and an answer is on the disk before it is
+ * used (it outlives the machine); lines that come together share one write, and one fsync (group commit). At opening, a
+ * tail that a kill has torn is cut. `done` is final: whoever asks the same again gets that answer. Answers stay on the
+ * disk; what is held for each is where its line stands. One writer.
  */
 
 import { createHash } from 'node:crypto'
@@ -26,7 +27,8 @@ interface Place {
 interface Waiting {
   readonly entry: LedgerEntry
   readonly line: Buffer
-  readonly resolve: () => void
+  readonly durable: boolean
+  readonly resolve: (place: Place) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -36,7 +38,9 @@ export class Ledger {
   private readonly refused = new Set<string>()
   private readonly tally = new Tally()
   private waiting: Waiting[] = []
-  private flushing: Promise<void> | null = null
+  private unsynced: (Waiting & { readonly place: Place })[] = []
+  private writing: Promise<void> | null = null
+  private syncing: Promise<void> | null = null
   /** Where the last whole line ends. */
   private end: number
 
@@ -96,39 +100,68 @@ export class Ledger {
 
   /** On the disk when this resolves. @throws RR_OUTPUT_WRITE; the file then holds what it held before */
   append(entry: LedgerEntry): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ entry, line: ledgerLine(entry), resolve, reject })
-      this.flushing ??= this.flush().finally(() => {
-        this.flushing = null
-      })
-    })
+    return this.add(entry, true)
+  }
+
+  /** With the system when this resolves: a kill of the process does not lose it. @throws RR_OUTPUT_WRITE */
+  note(entry: LedgerEntry): Promise<void> {
+    return this.add(entry, false)
   }
 
   async close(): Promise<void> {
-    await this.flushing
+    while (this.writing || this.syncing) await (this.writing ?? this.syncing)
     await this.handle.close()
     this.lock.release()
   }
 
-  /** All that waits goes out with one write and one fsync; what comes meanwhile goes with the next. */
-  private async flush(): Promise<void> {
+  private add(entry: LedgerEntry, durable: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const counted = (place: Place): void => {
+        this.count(entry, place)
+        resolve()
+      }
+      this.waiting.push({ entry, line: ledgerLine(entry), durable, resolve: counted, reject })
+      this.writing ??= this.write()
+    })
+  }
+
+  /** All that waits goes out with one write; what comes meanwhile goes with the next. */
+  private async write(): Promise<void> {
     while (this.waiting.length > 0) {
       const batch = this.waiting
       this.waiting = []
       try {
         await this.handle.appendFile(Buffer.concat(batch.map(({ line }) => line)))
-        await this.handle.datasync()
       } catch (error) {
         await this.handle.truncate(this.end).catch(() => {})
         for (const { reject } of batch) reject(writeFailure(this.file, error))
         continue
       }
-      for (const { entry, line, resolve } of batch) {
-        this.count(entry, { at: this.end, length: line.length })
-        this.end += line.length
-        resolve()
+      for (const one of batch) {
+        const place = { at: this.end, length: one.line.length }
+        this.end += one.line.length
+        if (one.durable) this.unsynced.push({ ...one, place })
+        else one.resolve(place)
+      }
+      if (this.unsynced.length > 0) this.syncing ??= this.sync()
+    }
+    // In the same breath as the look at what waits: whoever comes later starts it again.
+    this.writing = null
+  }
+
+  /** One fsync for all that was written since the last one began. */
+  private async sync(): Promise<void> {
+    while (this.unsynced.length > 0) {
+      const batch = this.unsynced
+      this.unsynced = []
+      try {
+        await this.handle.datasync()
+        for (const { place, resolve } of batch) resolve(place)
+      } catch (error) {
+        for (const { reject } of batch) reject(writeFailure(this.file, error))
       }
     }
+    this.syncing = null
   }
 
   private count(entry: LedgerEntry, place: Place): void {

@@ -117,17 +117,19 @@ describe('a teacher behind a server', () => {
       answer: ({ messages }) => JSON.stringify({ id: Number(messages[0]?.content.split(' ')[1]) }),
     })
     const settings = settingsFor(server, { answer_attempts: 12, attempts: 20 })
-    const outcomes = await withClient(settings, (client) =>
-      Promise.all(
-        Array.from({ length: 300 }, (_, id) =>
-          client.ask(asked(`prompt ${id}`), ({ text }) => (JSON.parse(text).id === id ? id : null)),
-        ),
-      ),
-    )
+    const [outcomes, { failures }] = await withClient(settings, async (client) => {
+      const asks = Array.from({ length: 300 }, (_, id) =>
+        client.ask(asked(`prompt ${id}`), ({ text }) => (JSON.parse(text).id === id ? id : null)),
+      )
+      return [await Promise.all(asks), client.totals()] as const
+    })
     expect(outcomes.map((one) => one.answered && one.value)).toEqual(
       Array.from({ length: 300 }, (_, id) => id),
     )
-    expect(server.whole).toHaveLength(300)
+    // On a machine under load a whole answer may come too late, and is then asked for again.
+    const late = (failures.idle ?? 0) + (failures.total ?? 0)
+    expect(server.whole.length - 300).toBeGreaterThanOrEqual(0)
+    expect(server.whole.length - 300).toBeLessThanOrEqual(late)
     expect(new Set(server.received.map(({ outcome }) => outcome)).size).toBeGreaterThan(8)
   })
 
