@@ -3,17 +3,19 @@
  * direct prompt, with the budget of the run it stands beside. They are the control that tells what reasoning adds, and
  * the baselines that the field calls SFT-direct, S-DPO and GRPO-direct.
  *   answers_only_sft   as many updates of as many examples as Imitation had, on the true titles of the instances
- *                      that Collection asked (all of them, not only those with a kept trace); sft.epochs passes over
- *                      them in a run without Imitation
+ *                      that Collection asked (all of them, not only those with a kept trace) and of those it filled up
+ *                      with; sft.epochs passes over the asked ones in a run without Imitation
  *   answers_only_sdpo  from there, as many preference steps as Internalization has policy steps (answers-only-preferences.ts)
  *   answers_only_rl    from there, as many policy steps as Internalization (answers-only-policy.ts)
  * Their adapters are kept in the run's folder.
  */
 
+import type { Instance } from '../../data/types.js'
 import { Adapter } from '../../engine/index.js'
+import { keptTraces } from '../collection/traces.js'
 import { BatchPlan, directExample, imitationPlan } from '../imitation/examples.js'
 import { isBaselinesOnly, onTraining, type PhaseContext, type StageModel } from '../run/context.js'
-import { askedInstances } from '../run/instances.js'
+import { askedInstances, collectInstances, shownInstance } from '../run/instances.js'
 import { derivedSeed } from '../run/streams.js'
 import { constantRate, cosineRate } from '../training/learning-rate.js'
 import { answerPolicy } from './answers-only-policy.js'
@@ -51,7 +53,7 @@ function answerImitation(context: PhaseContext): AnswersOnlyTraining {
   const { config, base, signal } = context
   const { sft, seed } = config
   const { rank, alpha, rslora, targets } = sft
-  const examples = askedInstances(context).map((instance) => directExample(context, instance, 1))
+  const examples = answeredInstances(context).map((instance) => directExample(context, instance, 1))
   const perEpoch = Math.ceil(examples.length / sft.batch)
   const steps = isBaselinesOnly(context) ? sft.epochs * perEpoch : imitationPlan(context).plan.steps
   const plan = new BatchPlan(examples, seed, sft.batch, Math.ceil(steps / perEpoch))
@@ -73,6 +75,20 @@ function answerImitation(context: PhaseContext): AnswersOnlyTraining {
       clipNorm: sft.clip_norm,
     }),
   }
+}
+
+/** The asked instances, and further ones that Imitation has traces of. */
+export function answeredInstances(context: PhaseContext): Instance[] {
+  const { config, dataset, method, run } = context
+  const asked = askedInstances(context)
+  if (isBaselinesOnly(context) || config.sft.epochs === 0) return asked
+  const known = new Set(asked.map(({ id }) => id))
+  const filled = new Set(keptTraces(run).flatMap(({ instance }) => (known.has(instance) ? [] : [instance])))
+  const further = collectInstances(dataset, config, config.collect.fill_to).filter(({ id }) => filled.has(id))
+  return [
+    ...asked,
+    ...further.map((instance) => method.question(dataset, shownInstance(dataset, instance, 0))),
+  ]
 }
 
 function furtherTraining(

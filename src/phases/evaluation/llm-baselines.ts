@@ -51,6 +51,12 @@ export function nameOf(config: Named, row: RowId, mode: InferenceMode): LlmBasel
   return namedRows(config).find((named) => named.row === row && named.mode === mode)?.name
 }
 
+/** A row as a difference names it. */
+export function sideOf(config: Named, { id, mode }: Pick<Judged, 'id' | 'mode'>): PairedDifference['a'] {
+  const baseline = nameOf(config, id, mode)
+  return { id, mode, ...(baseline && { baseline }) }
+}
+
 interface Judged {
   readonly id: RowId
   readonly mode: InferenceMode
@@ -68,13 +74,12 @@ export function baselinePairs(
   rows: readonly Judged[],
   others: { readonly method: Judged | undefined; readonly counted: Judged | undefined },
 ): { readonly a: Side; readonly b: Side }[] {
-  const named = namedRows(config).flatMap(({ name, row, mode }) => {
-    const own = rows.find((one) => one.id === row && one.mode === mode)
-    return own ? [{ side: { id: row, mode, baseline: name }, outcomes: own.outcomes }] : []
-  })
-  const sideOf = (row: Judged | undefined): Side[] =>
-    row ? [{ side: { id: row.id, mode: row.mode }, outcomes: row.outcomes }] : []
-  const [method, counted] = [sideOf(others.method), sideOf(others.counted)]
+  const side = (row: Judged | undefined): Side[] =>
+    row ? [{ side: sideOf(config, row), outcomes: row.outcomes }] : []
+  const named = namedRows(config).flatMap(({ row, mode }) =>
+    side(rows.find((one) => one.id === row && one.mode === mode)),
+  )
+  const [method, counted] = [side(others.method), side(others.counted)]
   return [
     ...method.flatMap((a) => named.map((b) => ({ a, b }))),
     ...named.flatMap((a, place) => named.slice(0, place).map((b) => ({ a, b }))),

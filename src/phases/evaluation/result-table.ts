@@ -11,7 +11,7 @@ import type { PhaseContext } from '../run/context.js'
 import { testInstances } from '../run/instances.js'
 import type { PairedDifference } from '../run/run-record.js'
 import { metricsOf, rankedInstance } from './evaluation-tasks.js'
-import { baselinePairs, nameOf } from './llm-baselines.js'
+import { baselinePairs, nameOf, sideOf } from './llm-baselines.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
 import { type JudgedRow, qualityOf } from './quality.js'
 import { sasrecScores } from './sasrec-baseline.js'
@@ -32,7 +32,10 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   const counted = baselineRows(context, instances)
   return {
     table: [...counted.map(({ row }) => row), ...rows.map((row) => modelRow(context, row))],
-    differences: [...differences(context, rows, main), ...baselineDifferences(context, rows, main, counted)],
+    differences: withoutRepeats([
+      ...differences(context, rows, main),
+      ...baselineDifferences(context, rows, main, counted),
+    ]),
     quality: Object.fromEntries(main.map((row) => [row.id, qualityOf(context, instances, row, rows)])),
     places: ranksCatalogue(context.config)
       ? {}
@@ -121,11 +124,20 @@ function differences(
   return pairs.flatMap(([first, second]) => {
     const [a, b] = [rowOf(first), rowOf(second)]
     if (!a || !b) return []
-    const sides = { a: { id: a.id, mode: a.mode }, b: { id: b.id, mode: b.mode } }
+    const sides = { a: sideOf(context.config, a), b: sideOf(context.config, b) }
     return pairedDifferences(a.outcomes, b.outcomes, context.config.seed).map((difference) => ({
       ...difference,
       ...sides,
     }))
+  })
+}
+
+/** A pair that two tables ask for stands once. */
+function withoutRepeats(all: readonly PairedDifference[]): PairedDifference[] {
+  const known = new Set<string>()
+  return all.filter(({ a, b, metric }) => {
+    const pair = [a.id, a.mode, b.id, b.mode, metric].join(' ')
+    return !known.has(pair) && known.add(pair)
   })
 }
 
