@@ -101,12 +101,11 @@ export function r2recOf({ r2rec: own, graph, prompt, seed }: Config): R2Rec {
   })
 }
 
-/** Published ways to split, draw and rank, for `baseline` and for models alike; they choose no method. */
+/** Published ways to split, draw and rank, for `baseline` and for models alike, and campaigns of a method on them. */
 const protocols = Object.fromEntries(
-  ['sasrec-ml1m', 'sasrec-ml1m-full'].map((name) => [
-    name,
-    new URL(`./protocols/${name}.yaml`, import.meta.url),
-  ]),
+  ['sasrec-ml1m', 'sasrec-ml1m-full', 'lastfm-llara', 'lastfm-llara-re2', 'lastfm-llara-r2rec'].map(
+    (name) => [name, new URL(`./protocols/${name}.yaml`, import.meta.url)],
+  ),
 )
 
 const presets: Readonly<Record<string, URL>> = {
