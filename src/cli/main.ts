@@ -7,6 +7,7 @@ import { exitStatus, ReasonrecError } from '../engine/errors.js'
 import { isWriteProblem, writeFailure } from '../phases/run/files.js'
 import { ablateCommand } from './commands/ablate.js'
 import { baselineCommand } from './commands/baseline.js'
+import { boardCommand } from './commands/board.js'
 import { chainsCommand } from './commands/chains.js'
 import { collectCommand } from './commands/collect.js'
 import { compareCommand } from './commands/compare.js'
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
     .command(describeCommand)
     .command(initCommand)
     .command(runsCommand)
+    .command(boardCommand)
     .command(serveCommand)
     .command(doctorCommand)
     .demandCommand(1, 'say what to do: a verb is missing')

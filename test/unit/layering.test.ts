@@ -37,6 +37,7 @@ const srcRanks = [
   ['phases/run/run-record.ts', 'phases/run/progress.ts'],
   ['report'],
   ['phases'],
+  ['board'],
   ['methods'],
   ['quickstart'],
   ['index.ts'],
