@@ -130,7 +130,7 @@ function attentions(size: Size): KernelCase[] {
 }
 
 function heads(size: Size): KernelCase[] {
-  const [t, h, v] = size === 'tiny' ? [3, 32, 200] : [8, 896, 151_936]
+  const [t, h, v] = size === 'tiny' ? [3, 32, 200] : [8, 896, 32_768]
   const targets = Float32Array.from({ length: t }, (_, i) => (i * 7919 + 13) % v)
   const inputs = [values(9, t * h), values(10, v * h).map((value) => value / 16), targets]
   const sizes = { t, h, v }
