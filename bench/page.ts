@@ -42,9 +42,18 @@ misses (bench/CAUSES.json).
 |---|---|
 | machine | ${machine.cpu}, ${machine.cores} cores, ${machine.memory} GiB; threads: ${machine.threads}; instruction set: ${machine.isa} |
 | ceilings, measured in the same run | ${ceilingText(last.ceilings)} |
+| products with bf16 weights | ${products(results)} |
 | made with | Node ${machine.node}, commit ${commits.join(', ')}, ${machine.date.slice(0, 10)}, size ${sizes.join(', ')} |
 | commands | ${commands.map((command) => `\`${command}\``).join('<br>')} |
 | took | ${(results.reduce((sum, { seconds }) => sum + seconds, 0) / 60).toFixed(0)} minutes |`
+}
+
+function products(results: readonly CaseResult[]): string {
+  const texts = {
+    bf16: 'rounded rows times bf16 weights, sums in fp32, as peers do (`model.compute: bf16`)',
+    fp32: 'fp32 rows times widened bf16 weights (the default)',
+  }
+  return [...new Set(results.map((result) => texts[result.products]))].join('; ')
 }
 
 function ceilingText({ read, fp32, bf16, int8 }: Ceilings): string {

@@ -11,12 +11,14 @@ import {
   trainerOf,
 } from './cases/training.js'
 import type { Size } from './contract.js'
-import { subjectOf } from './subject.js'
+import { type Stored, setProducts, subjectOf } from './subject.js'
 import { timed } from './timing.js'
 
 export interface PeakQuestion {
   readonly size: Size
   readonly threads: number
+  /** Of products with bf16 weights. */
+  readonly products: Stored
   readonly sequences?: readonly Text[]
   readonly rollouts?: FixedRollouts
 }
@@ -26,8 +28,9 @@ function peakBytes(): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
 }
 
-const { size, threads, sequences, rollouts } = JSON.parse(readFileSync(0, 'utf8')) as PeakQuestion
+const { size, threads, products, sequences, rollouts } = JSON.parse(readFileSync(0, 'utf8')) as PeakQuestion
 await setThreads(threads)
+setProducts(products)
 const subject = subjectOf(size)
 const trainer = await trainerOf(subject, await subject.model('bf16'))
 const timing = await timed(async () => {

@@ -22,6 +22,8 @@ export interface CaseResult {
   readonly case: string
   readonly size: Size
   readonly command: string
+  /** How products with bf16 weights were computed. */
+  readonly products: 'fp32' | 'bf16'
   readonly machine: Machine
   /** Measured right before the case. */
   readonly ceilings: Ceilings

@@ -16,6 +16,7 @@ import type { Goal } from './measure.js'
 import { renderPage } from './page.js'
 import { type CaseResult, isDone, readCase, readCases, writeCase } from './results.js'
 import { runCase, type Setting } from './run-case.js'
+import { setProducts } from './subject.js'
 import { renderRows, renderSeries, renderVariants } from './table.js'
 
 const readJson = (name: string): unknown =>
@@ -48,6 +49,11 @@ async function arguments_() {
       type: 'number',
       default: 0,
       describe: 'Threads of ours and of peers (0: all cores)',
+    })
+    .option('products', {
+      choices: ['bf16', 'fp32'] as const,
+      default: 'bf16' as const,
+      describe: 'How ours multiplies by bf16 weights: as peers do (model.compute: bf16), or as by default',
     })
     .option('wait', { type: 'number', default: 10, describe: 'Minutes to wait for a quiet machine, in all' })
     .option('out', { type: 'string', default: 'runs/bench', describe: 'Folder of the results' })
@@ -86,6 +92,7 @@ async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
   const threads = args.threads > 0 ? args.threads : engineInfo().threads
   const wanted = chosen(args.case, args.peer).map((one) => ({ one, peers: peersOf(one, args.peer) }))
   await setThreads(threads)
+  setProducts(args.products)
   const size: Size = args.size ?? (args.quick ? 'quick' : 'full')
   const effort = efforts[size]
   const setting: Setting = {
@@ -118,6 +125,7 @@ async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
       schema: 1,
       case: one.name,
       size,
+      products: args.products,
       command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
       machine: thisMachine(),
       ceilings,

@@ -15,7 +15,7 @@ export type Stored = 'fp32' | 'bf16'
 export interface Subject {
   readonly dir: string
   readonly config: NativeModelConfig
-  /** Opened once per type and process; products are computed in the same type, as peers do. */
+  /** Opened once per type and process. */
   model(dtype: Stored): Promise<Model>
   /** Rank 16 on every linear; each call a fresh copy of the same values. */
   adapter(model: Model): Promise<Adapter>
@@ -37,6 +37,17 @@ export const loraConfig = {
   targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
 } as const
 
+let bf16Products: Stored = 'bf16'
+
+/** How products with bf16 weights are computed: in bf16 as peers do (model.compute: bf16), or in fp32 as the engine does by default. */
+export function setProducts(type: Stored): void {
+  bf16Products = type
+}
+
+export function computeOf(dtype: Stored): Stored {
+  return dtype === 'bf16' ? bf16Products : 'fp32'
+}
+
 const opened = new Map<string, Promise<Model>>()
 
 export function subjectOf(size: Size): Subject {
@@ -45,7 +56,7 @@ export function subjectOf(size: Size): Subject {
   const config = writeRandomModel(dir, shape)
   const model = (dtype: Stored): Promise<Model> => {
     const key = `${dir} ${dtype}`
-    const found = opened.get(key) ?? Model.open(dir, { dtype, compute: dtype })
+    const found = opened.get(key) ?? Model.open(dir, { dtype, compute: computeOf(dtype) })
     opened.set(key, found)
     return found
   }

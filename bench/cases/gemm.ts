@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { engineInfo, runKernel } from '../../src/engine/index.js'
 import type { BenchCase, Ceilings, Measure, Prepared, Size, Timing } from '../contract.js'
 import { operationsPerSecond } from '../roofline.js'
-import type { Stored } from '../subject.js'
+import { computeOf, type Stored } from '../subject.js'
 
 interface Product {
   readonly m: number
@@ -63,14 +63,20 @@ interface Arrays extends Product {
   readonly weights: Float32Array
 }
 
-/** Uniform in (-1, 1), cut to bf16: the upper bits of a linear congruential generator. */
-export function bf16Uniforms(stream: bigint, count: number): Float32Array {
+/** Uniform in (-1, 1): a linear congruential generator. */
+export function uniforms(stream: bigint, count: number): Float32Array {
   const values = new Float32Array(count)
   let state = Number(stream) * 7919 + 1
   for (let i = 0; i < count; i++) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
     values[i] = state / 2 ** 31
   }
+  return values
+}
+
+/** The same, cut to bf16. */
+export function bf16Uniforms(stream: bigint, count: number): Float32Array {
+  const values = uniforms(stream, count)
   const bits = new Uint32Array(values.buffer)
   for (let i = 0; i < count; i++) bits[i] = bits[i]! & 0xffff0000
   return values
@@ -93,7 +99,7 @@ function measureOf(dtype: Stored, arrays: Arrays, size: Size, ceilings: Ceilings
       isa: engineInfo().isa,
       kernel: 'gemm',
       storage: dtype,
-      compute: dtype,
+      compute: computeOf(dtype),
       sizes: { m, n, k },
       inputs: [arrays.rows, arrays.weights],
       repeats,

@@ -11,6 +11,7 @@ import { engineInfo, runKernel } from '../../src/engine/index.js'
 import { closeTo } from '../agreement.js'
 import type { BenchCase, Ceilings, Measure, Prepared, Size, Timing } from '../contract.js'
 import { operationsPerSecond } from '../roofline.js'
+import { computeOf } from '../subject.js'
 import { bf16Uniforms } from './gemm.js'
 
 interface Shape {
@@ -63,7 +64,7 @@ function measureOf(
   const common = {
     isa: engineInfo().isa,
     storage: 'bf16',
-    compute: 'bf16',
+    compute: computeOf('bf16'),
     sizes: { t, h, v },
     repeats: 1,
   } as const

@@ -1,14 +1,15 @@
 /**
  * kernels: every way of every kernel on one input, its error beside its speed: instruction set by instruction set,
- * weights in fp32 and in bf16, fused and composed, with a shared prefix and without. The first way of a kernel is what
+ * weights in fp32 and in bf16, products in either, fused and composed, with a shared prefix and without. The first way of a kernel is what
  * the others are held against. Errors are those of the fp64 reference of native/ops where there is one, else of the
  * difference to the first way. A kernel joins by a line in native/binding/kernel_calls.cpp and one here.
  */
 
 import { engineInfo, type NativeKernelRun, runKernel } from '../../src/engine/index.js'
 import type { BenchCase, Ceilings, Comparison, Deviation, Prepared, Size, Variant } from '../contract.js'
+import { operationsPerSecond } from '../roofline.js'
 import type { Stored } from '../subject.js'
-import { bf16Uniforms } from './gemm.js'
+import { uniforms } from './gemm.js'
 
 type Sizes = Readonly<Record<string, number>>
 
@@ -17,6 +18,7 @@ interface Way {
   readonly isa: string
   readonly kernel: string
   readonly storage: Stored
+  readonly compute: Stored
 }
 
 interface KernelCase {
@@ -59,7 +61,7 @@ function kernelCases(size: Size): readonly KernelCase[] {
   ]
 }
 
-const values = (stream: number, count: number): Float32Array => bf16Uniforms(BigInt(1000 + stream), count)
+const values = (stream: number, count: number): Float32Array => uniforms(BigInt(1000 + stream), count)
 
 function product(m: number, n: number, k: number): KernelCase {
   return {
@@ -191,16 +193,28 @@ function waysOf({ kernels: compositions, weights }: KernelCase): Way[] {
   const { isas } = engineInfo()
   const best = isas.at(-1)!
   const kernel = compositions[0]!
-  const storages: readonly Stored[] = weights ? ['fp32', 'bf16'] : ['fp32']
   return [
-    ...isas.flatMap((isa) =>
-      storages.map(
-        (storage): Way => ({ name: storage === 'bf16' ? `${isa}, bf16 weights` : isa, isa, kernel, storage }),
-      ),
+    ...isas.flatMap((isa): Way[] => [
+      { name: isa, isa, kernel, storage: 'fp32', compute: 'fp32' },
+      ...(weights ? bf16Ways(isa, kernel) : []),
+    ]),
+    ...compositions.slice(1).map(
+      (other): Way => ({
+        name: `${best}, ${other}`,
+        isa: best,
+        kernel: other,
+        storage: 'fp32',
+        compute: 'fp32',
+      }),
     ),
-    ...compositions
-      .slice(1)
-      .map((other): Way => ({ name: `${best}, ${other}`, isa: best, kernel: other, storage: 'fp32' })),
+  ]
+}
+
+function bf16Ways(isa: string, kernel: string): Way[] {
+  const common = { isa, kernel, storage: 'bf16' } as const
+  return [
+    { ...common, name: `${isa}, bf16 weights`, compute: 'fp32' },
+    { ...common, name: `${isa}, bf16 products`, compute: 'bf16' },
   ]
 }
 
@@ -209,16 +223,25 @@ const aim: Readonly<Record<Size, number>> = { tiny: 1e-4, quick: 0.03, full: 0.1
 
 function comparisonOf(one: KernelCase, size: Size, ceilings: Ceilings): Comparison {
   const ways = waysOf(one)
-  const call = (way: Pick<Way, 'isa' | 'kernel' | 'storage'>, repeats: number) =>
-    runKernel({ ...way, sizes: one.sizes, inputs: one.inputs, repeats })
+  const call = (way: Omit<Way, 'name'>, repeats: number) =>
+    runKernel({
+      isa: way.isa,
+      kernel: way.kernel,
+      storage: way.storage,
+      compute: way.compute,
+      sizes: one.sizes,
+      inputs: one.inputs,
+      repeats,
+    })
   let exact: Promise<NativeKernelRun | null> | null = null
   const reference = (): Promise<NativeKernelRun | null> => {
-    exact ??= call({ isa: 'reference', kernel: one.kernels[0]!, storage: 'fp32' }, 1)
+    exact ??= call({ isa: 'reference', kernel: one.kernels[0]!, storage: 'fp32', compute: 'fp32' }, 1)
     return exact
   }
   const giga = (one.operations ?? one.bytes ?? 0) / 1e9
   // Arrays of row kernels fit in the caches: memory's ceiling says nothing of them.
-  const ceiling = one.operations ? ceilings.fp32 / 1e9 : null
+  const ceiling = (way: Way): number | null =>
+    one.operations ? operationsPerSecond(ceilings, way.compute) / 1e9 : null
   return {
     id: one.id,
     what: one.what,
@@ -227,7 +250,7 @@ function comparisonOf(one: KernelCase, size: Size, ceilings: Ceilings): Comparis
       let repeats = 0
       return {
         name: way.name,
-        roofline: ceiling,
+        roofline: ceiling(way),
         run: async () => {
           if (repeats === 0)
             repeats = Math.max(1, Math.min(2000, Math.round(aim[size] / (await call(way, 1))!.seconds)))

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { engineInfo, ReasonrecError } from '../../src/engine/index.js'
 import type { BenchCase, Measure, Prepared, Size, Timing } from '../contract.js'
 import type { PeakQuestion } from '../peak-step.js'
-import { subjectOf } from '../subject.js'
+import { computeOf, subjectOf } from '../subject.js'
 import { type GroupShape, groupShapes, policyInput } from './policy-step.js'
 import { type FixedRollouts, textsOf } from './training.js'
 
@@ -38,14 +38,14 @@ export const memory: BenchCase = {
           what: `one LoRA step, lengths ${lengths[size].join(', ')}, bf16`,
           peers: ['hf_peft_sft'],
           request: () => ({ op: 'peak-sft', sequences }),
-          ...peakOf({ size, threads: 0, sequences }),
+          ...peakOf({ size, sequences }),
         },
         {
           id: 'C12 grpo',
           what: `one GRPO update, ${shape.group} completions of ${shape.length} after ${shape.prompt} tokens, bf16`,
           peers: ['trl_grpo'],
           request: () => ({ op: 'peak-update', rollouts }),
-          ...peakOf({ size, threads: 0, rollouts }),
+          ...peakOf({ size, rollouts }),
         },
       ],
       dispose: () => {},
@@ -69,7 +69,9 @@ function plainRollouts(
 
 const program = fileURLToPath(new URL('../peak-step.ts', import.meta.url))
 
-function peakOf(question: PeakQuestion): Pick<Measure, 'unit' | 'roofline' | 'run'> {
+function peakOf(
+  question: Omit<PeakQuestion, 'threads' | 'products'>,
+): Pick<Measure, 'unit' | 'roofline' | 'run'> {
   return {
     unit: 'GiB',
     roofline: null,
@@ -82,7 +84,9 @@ function peakOf(question: PeakQuestion): Pick<Measure, 'unit' | 'roofline' | 'ru
       child.stdout.on('data', (piece: Buffer) => {
         text += piece.toString()
       })
-      child.stdin.end(JSON.stringify({ ...question, threads: engineInfo().threads }))
+      child.stdin.end(
+        JSON.stringify({ ...question, threads: engineInfo().threads, products: computeOf('bf16') }),
+      )
       const status = await closed
       if (status !== 0)
         throw new ReasonrecError('RR_BENCH_RUN', 'the step did not end well', { got: `status ${status}` })

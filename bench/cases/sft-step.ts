@@ -8,7 +8,7 @@ import type { Trainer } from '../../src/engine/index.js'
 import { closeTo } from '../agreement.js'
 import type { BenchCase, Ceilings, Measure, Prepared, Size } from '../contract.js'
 import { attentionOperations, operationsPerSecond, sumOf, trainingOperations } from '../roofline.js'
-import { normOf, type Subject, subjectOf } from '../subject.js'
+import { normOf, type Stored, type Subject, subjectOf } from '../subject.js'
 import { timed } from '../timing.js'
 import { optimiser, sftBackward, type Text, textsOf, trainedOf, trainerOf } from './training.js'
 
@@ -49,8 +49,14 @@ export function sftMeasure(
   sequences: readonly Text[],
   subject: Subject,
   ceilings: Ceilings,
-  /** Of the peer; 0: as many as ours. */
-  threads = 0,
+  {
+    dtype = 'bf16',
+    threads = 0,
+  }: {
+    readonly dtype?: Stored
+    /** Of the peer; 0: as many as ours. */
+    readonly threads?: number
+  } = {},
 ): Measure {
   const tokens = sequences.reduce((sum, { ids }) => sum + ids.length, 0)
   const attention = sequences.reduce(
@@ -60,14 +66,14 @@ export function sftMeasure(
   const operations = sumOf(trainingOperations(subject.config, tokens, trainedOf(sequences), attention))
   let started: Promise<Trainer> | null = null
   const trainer = (): Promise<Trainer> => {
-    started ??= subject.model('bf16').then((model) => trainerOf(subject, model))
+    started ??= subject.model(dtype).then((model) => trainerOf(subject, model))
     return started
   }
   return {
     id,
-    what: `LoRA step, ${what}, bf16`,
+    what: `LoRA step, ${what}, ${dtype}`,
     unit: 'tok/s',
-    roofline: (tokens * operationsPerSecond(ceilings, 'bf16')) / operations,
+    roofline: (tokens * operationsPerSecond(ceilings, dtype)) / operations,
     run: async () => {
       const training = await trainer()
       return timed(async () => {

@@ -24,6 +24,7 @@ export const tiny: BenchCase = {
       texts,
       subject,
       ceilings,
+      { dtype: 'fp32', threads: 1 },
     )
     return {
       input: { dir: subject.dir, dtype: 'fp32', adapter: await subject.adapterFolder() },
