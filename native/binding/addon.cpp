@@ -1,6 +1,7 @@
 // The export list of reasonrec.node; src/engine/native.ts is its typed contract.
 #include "binding/addon.h"
 
+#include "backend/cuda/library.h"
 #include "binding/convert.h"
 #include "binding/decoder.h"
 #include "binding/graph.h"
@@ -30,6 +31,21 @@ Napi::Value info_of_engine(const Napi::CallbackInfo& info) {
   });
 }
 
+// Opens the CUDA library, which may wake a driver: only when asked for.
+Napi::Value info_of_cuda(const Napi::CallbackInfo& info) {
+  return guarded(info, [&] {
+    const cuda::Library& library = cuda::library();
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("build", library.table ? library.table->build : "");
+    out.Set("path", library.path);
+    out.Set("devices", library.devices);
+    out.Set("device", library.device.name);
+    out.Set("memory", double(library.device.memory));
+    out.Set("reason", library.reason);
+    return Napi::Value(out);
+  });
+}
+
 Napi::Value set_threads(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
     return worker(info.Env()).set_threads(info.Env(), int(integer(info[0], "threads")));
@@ -51,6 +67,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, call, name));
   };
   add("info", info_of_engine);
+  add("cudaInfo", info_of_cuda);
   add("setThreads", set_threads);
   add("loadModel", load_model);
   add("randomModel", random_model);

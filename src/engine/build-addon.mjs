@@ -10,6 +10,7 @@
  *   --force         build again although nothing changed     --with cmake|gyp   only this way
  *   --tests [ARGS]  build and run the native tests           --install          a failure is a warning
  *   --emu [ARGS]    the same for the CUDA kernels' tests under the CPU emulator
+ *   --cuda          build libreasonrec_cuda.so where nvcc is, and say where it is not
  *   --sources       print the C++ files (binding.gyp)
  */
 
@@ -43,6 +44,7 @@ const logFile = path.join(build, 'build.log')
 const require = createRequire(path.join(root, 'package.json'))
 
 export const addonPath = path.join(build, 'Release', 'reasonrec.node')
+const cudaLibraryPath = path.join(build, 'Release', 'libreasonrec_cuda.so')
 const hashPath = path.join(build, 'Release', 'sources.sha256')
 
 /** The C++ files of native/sources.txt, relative to the package. */
@@ -103,7 +105,7 @@ function hasCmake() {
 }
 
 /** Builds one CMake target in build/cmake. A tree that was configured elsewhere is made anew once. */
-function cmake(target) {
+function cmake(target, jobs = os.availableParallelism()) {
   const bin = resolveModule('cmake-js/bin/cmake-js')
   if (!bin || !hasCmake()) return false
   const out = path.join(build, 'cmake')
@@ -117,7 +119,7 @@ function cmake(target) {
     '--target',
     target,
     '--parallel',
-    String(os.availableParallelism()),
+    String(jobs),
   ]
   if (run(process.execPath, args)) return true
   const cache = path.join(out, 'CMakeCache.txt')
@@ -261,6 +263,35 @@ function nativeTests(target, args) {
   return spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status ?? 1
 }
 
+/** Builds the CUDA library beside the addon. No nvcc is no failure: nothing else needs the library. */
+function cudaLibrary() {
+  if (!hasNvcc() || !hasCmake()) {
+    say('the CUDA library is not built: nvcc and cmake 3.20 or later are not both installed')
+    return 0
+  }
+  const built = exclusively(() => {
+    rmSync(logFile, { force: true })
+    return cmake('reasonrec_cuda', 1) // one nvcc at a time: each takes a gigabyte
+  })
+  if (!built) {
+    showLog()
+    say('RR_CUDA_UNAVAILABLE: libreasonrec_cuda.so could not be built')
+    return 1
+  }
+  const product = path.join(build, 'cmake', 'Release', 'libreasonrec_cuda.so')
+  const staged = `${cudaLibraryPath}.${process.pid}.tmp`
+  mkdirSync(path.dirname(cudaLibraryPath), { recursive: true })
+  copyFileSync(product, staged)
+  renameSync(staged, cudaLibraryPath)
+  return 0
+}
+
+function hasNvcc() {
+  const folders = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda']
+  const names = ['nvcc', ...folders.filter(Boolean).map((folder) => path.join(folder, 'bin', 'nvcc'))]
+  return names.some((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0)
+}
+
 function showLog() {
   if (existsSync(logFile))
     process.stderr.write(`${readFileSync(logFile, 'utf8').split('\n').slice(-40).join('\n')}\n`)
@@ -273,6 +304,7 @@ function main(args) {
   }
   if (args[0] === '--tests') return nativeTests('reasonrec_native_tests', args.slice(1))
   if (args[0] === '--emu') return nativeTests('reasonrec_emu_tests', args.slice(1))
+  if (args.includes('--cuda')) return cudaLibrary()
   const failure = buildAddon({
     force: args.includes('--force'),
     way: args.includes('--with') ? args[args.indexOf('--with') + 1] : undefined,

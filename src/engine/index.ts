@@ -31,6 +31,7 @@ export {
 } from './graph.js'
 export type { JobOptions, JobProgress } from './job.js'
 export {
+  cudaInfo,
   engineInfo,
   inspectSafetensors,
   loadAddon,

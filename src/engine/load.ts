@@ -55,6 +55,11 @@ export function engineInfo(): ReturnType<NativeAddon['info']> {
   return callNative(() => loadAddon().info())
 }
 
+/** The CUDA library and the GPU it found, or why there is none. Opens the library: nothing else here does. */
+export function cudaInfo(): ReturnType<NativeAddon['cudaInfo']> {
+  return callNative(() => loadAddon().cudaInfo())
+}
+
 /** Threads of the pool that all jobs share, from the next job on. Results do not depend on it. @throws RR_USAGE */
 export function setThreads(threads: number): Promise<void> {
   return runJob(undefined, () => loadAddon().setThreads(threads))

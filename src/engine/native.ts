@@ -65,6 +65,16 @@ export interface NativeAddon {
     readonly isas: string[]
     readonly threads: number
   }
+  /** The CUDA library (empty build: not loaded) and the first GPU; reason: what is missing, or empty. */
+  cudaInfo(): {
+    readonly build: string
+    readonly path: string
+    readonly devices: number
+    readonly device: string
+    /** Bytes. */
+    readonly memory: number
+    readonly reason: string
+  }
   /** Threads of the one pool that all jobs share, from the next job on. */
   setThreads(threads: number): Promise<void>
   /** files: all safetensors of a folder, or one GGUF file. */

@@ -2,6 +2,9 @@
 // (what a GPU runs in fp32) against the emulator's.
 #include "backend/cuda/device/mma.cuh"
 
+#include <cstddef>
+#include <iterator>
+
 #include "harness.h"
 
 namespace reasonrec::test {
@@ -57,6 +60,16 @@ RR_TEST("cuda mma: fragments lie where mma.sync has them, in both layouts and by
     fragment_case<float>(random);
     fragment_case<bf16>(random);
   }
+}
+
+RR_TEST("cuda table: every function is there; another ABI gets none") {
+  const cuda::Table* table = reasonrec_cuda_table(cuda::kAbi);
+  expect(table && table->abi == cuda::kAbi, "the table");
+  expect(reasonrec_cuda_table(cuda::kAbi + 1) == nullptr, "another ABI");
+  void* slots[(sizeof(cuda::Table) - offsetof(cuda::Table, build)) / sizeof(void*)];
+  std::memcpy(slots, &table->build, sizeof slots);
+  for (size_t i = 0; i < std::size(slots); ++i)
+    expect(slots[i] != nullptr, "entry " + std::to_string(i) + " of the table is empty");
 }
 
 }  // namespace reasonrec::test

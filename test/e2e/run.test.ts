@@ -278,10 +278,12 @@ describe('verbs that read a run', () => {
     const facts = lastJson<{
       ok: boolean
       self_test: { passed: boolean; detail: string }
-      backends: { name: string; available: boolean }[]
+      backends: { name: string; available: boolean; paths?: { device: string }[] }[]
     }>(stdout)
     expect(facts.self_test).toMatchObject({ passed: true })
     expect(facts.backends[0]).toMatchObject({ name: 'cpu', available: true })
+    expect(facts.backends[1]).toMatchObject({ name: 'cuda', available: false })
+    expect(facts.backends[1]!.paths!.map(({ device }) => device)).toContain('unrun')
     expect(status).toBe(0)
   })
 })

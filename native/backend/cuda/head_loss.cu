@@ -14,7 +14,7 @@ namespace reasonrec::cuda {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(kHeadThreads)
+__global__ void __launch_bounds__(kHeadThreads, 4)
     head_forward_kernel(HeadPartial* partials, float* logits, HeadInput in) {
   RR_SHARED(T, shared, HeadTile<T>::kSharedValues);
   RR_SHARED(int, needed, kHeadRows);
@@ -77,7 +77,7 @@ struct HeadGradient {
 // dz (t, chunk) of tokens [first, first + count):
 //   dz = (dlogp (1[v = y] - p) - dentropy p (log p + entropy)) / temperature,  log p = z - lse
 template <class T>
-__global__ void __launch_bounds__(kHeadThreads)
+__global__ void __launch_bounds__(kHeadThreads, 4)
     head_dz_kernel(T* dz, int64_t chunk, HeadGradient g, HeadInput in, int64_t first,
                    int64_t count) {
   RR_SHARED(T, shared, HeadTile<T>::kSharedValues);

@@ -21,7 +21,7 @@ __device__ inline float gumbel(uint32_t word) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kHeadThreads)
+__global__ void __launch_bounds__(kHeadThreads, 4)
     head_sample_kernel(HeadPartial* partials, HeadBest* best, HeadInput in, DrawInput draw,
                        bool greedy) {
   RR_SHARED(T, shared, HeadTile<T>::kSharedValues);

@@ -3,11 +3,13 @@
  * test: a tiny random model samples a row, and training must see the log-probs that sampling saw, to the bit.
  */
 
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import type { ArgumentsCamelCase, CommandModule } from 'yargs'
 import {
   Adapter,
+  cudaInfo,
   engineInfo,
   generate,
   Model,
@@ -97,7 +99,7 @@ async function examine() {
           device: cpus()[0]?.model.trim() ?? 'unknown',
           memory: totalmem(),
         },
-        { name: 'cuda', available: false, reason: 'not built into this version', device: '', memory: 0 },
+        cudaBackend(),
       ],
       libraries,
       self_test,
@@ -113,6 +115,30 @@ async function examine() {
       libraries,
       self_test: { passed: false, detail },
     }
+  }
+}
+
+/** Where each path of the CUDA kernels was ever run: native/backend/cuda/device-runs.json. */
+interface DevicePath {
+  readonly path: string
+  /** Where its results were checked without a GPU. */
+  readonly emulator: string
+  /** Device and date of the first run that passed; null: it was never run on a GPU. */
+  readonly device: string | null
+}
+
+/** The kernels are there and tested without a GPU; nothing runs a model on them yet, so never "available". */
+function cudaBackend() {
+  const { build, reason, device, memory } = cudaInfo()
+  const file = new URL('../../../native/backend/cuda/device-runs.json', import.meta.url)
+  const { paths } = JSON.parse(readFileSync(file, 'utf8')) as { paths: readonly DevicePath[] }
+  return {
+    name: 'cuda',
+    available: false,
+    reason: `kernels only, no model runs on them in this version${reason ? `; ${reason}` : `; built with ${build}`}`,
+    device,
+    memory,
+    paths: paths.map((entry) => ({ ...entry, device: entry.device ?? 'unrun' })),
   }
 }
 

@@ -18,7 +18,7 @@ describe('native/sources.txt', () => {
     const present = readdirSync(path.join(root, 'native'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.cpp'))
       .map((name) => `native/${name.split(path.sep).join('/')}`)
-      .filter((name) => !name.startsWith('native/backend/cuda/'))
+      .filter((name) => !name.startsWith('native/backend/cuda/emu/'))
     expect([...nativeSources()].sort()).toEqual(present.sort())
   })
 
