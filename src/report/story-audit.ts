@@ -72,7 +72,7 @@ function placeBlocks(run: RunFiles): Block[] {
   return [
     {
       kind: 'table',
-      caption: `Place of the list: HR@1 where the target stood in the first and in the last quarter of the places, and the place answered most (${modeLabel(mode)}). Even answers would give each place the share in the last column; a small p says that the place matters`,
+      caption: `Place of the list: HR@1 where the target stood in the first and in the last quarter of the places, and the place answered most (${modeLabel(mode)}; rows trained on answers alone: without reasoning). Even answers would give each place the share in the last column; a small p says that the place matters`,
       head: ['row', 'n', 'HR@1, first places', 'HR@1, last places', 'most answered', 'p', 'even share'],
       numeric: [false, true, true, true, true, true, true],
       rows: rows.map(([id, { n, places, most_answered: most, p }]) => {

@@ -10,6 +10,7 @@ import { pairedDifferences } from '../../eval/significance.js'
 import type { PhaseContext } from '../run/context.js'
 import { testInstances } from '../run/instances.js'
 import type { PairedDifference } from '../run/run-record.js'
+import { answersOnlyRows } from './answers-only.js'
 import { metricsOf, rankedInstance } from './evaluation-tasks.js'
 import { baselinePairs, nameOf, sideOf } from './llm-baselines.js'
 import { outcomesOf, type PredictionLine, readPredictions } from './prediction-lines.js'
@@ -21,7 +22,7 @@ export interface EvaluationResult {
   readonly table: readonly ResultRow[]
   readonly differences: readonly PairedDifference[]
   readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
-  /** Answers by place of the list, of rows that score it. */
+  /** Answers by place of the list, of rows of the main mode that score it and of those trained on answers alone. */
   readonly places: Readonly<Record<string, PositionBias>>
 }
 
@@ -30,6 +31,7 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
   const rows = judgedRows(context, instances)
   const main = rows.filter(({ mode }) => mode === context.config.eval.mode)
   const counted = baselineRows(context, instances)
+  const answersOnly = rows.filter((row) => answersOnlyRows.some((id) => id === row.id))
   return {
     table: [...counted.map(({ row }) => row), ...rows.map((row) => modelRow(context, row))],
     differences: withoutRepeats([
@@ -39,7 +41,7 @@ export function evaluationResult(context: PhaseContext): EvaluationResult {
     quality: Object.fromEntries(main.map((row) => [row.id, qualityOf(context, instances, row, rows)])),
     places: ranksCatalogue(context.config)
       ? {}
-      : Object.fromEntries(main.flatMap((row) => placesOf(instances, row))),
+      : Object.fromEntries([...main, ...answersOnly].flatMap((row) => placesOf(instances, row))),
   }
 }
 

@@ -190,7 +190,7 @@ export interface RunSummary {
   readonly quality: Readonly<Record<string, Readonly<Record<string, number>>>>
   /** Leak audit of the data and of the prompts: what every result must be read with. Absent in older runs. */
   readonly audit?: RunAudit
-  /** Answers by place of the list, per model row id of the main mode. Absent in older runs. */
+  /** Answers by place of the list, per row id: the main mode, and what was trained on answers alone. Absent in older runs. */
   readonly places?: Readonly<Record<string, PositionBias>>
   readonly truncated: readonly string[]
 }

@@ -3,11 +3,12 @@
  * and import -> export -> import gives the same bytes. The samples of REASONREC_DATA do the same or are refused by name.
  */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
+import { withDuckDb } from '../../../src/data/duckdb.js'
 import { type ImportOptions, type ImportReport, importPath } from '../../../src/data/importers/import.js'
 import { formats } from '../../../src/data/importers/registry.js'
 import { openTable } from '../../../src/data/table.js'
@@ -183,6 +184,34 @@ describe('import', () => {
       code: 'RR_DATA_TIES',
       details: { line: 3 },
     })
+  })
+
+  it('reads Amazon reviews and metadata as Parquet, with times as numbers and as dates', async () => {
+    const { files, ...layout } = layouts['Amazon 2023'] as Layout
+    const json = await imported({ files })
+    const text = async (report: ImportReport): Promise<string[]> => {
+      const out = report.sets[0]?.out ?? ''
+      const titles = (await rows(out, 'items')).map(({ item, title }) => `${item} ${title}`)
+      return [readFileSync(join(out, 'interactions.csv'), 'utf8'), ...titles]
+    }
+    for (const time of ['timestamp', 'make_timestamp(timestamp * 1000)']) {
+      const folder = place()
+      mkdirSync(folder)
+      const select = { Toys: `SELECT * REPLACE (${time} AS timestamp)`, meta_Toys: 'SELECT *' }
+      for (const [name, columns] of Object.entries(select)) {
+        const lines = join(folder, `${name}.txt`)
+        writeFileSync(lines, String(files[`${name}.jsonl.gz`]))
+        await withDuckDb((connection) =>
+          connection.run(
+            `COPY (${columns} FROM read_json('${lines}', format='newline_delimited')) TO '${join(folder, `${name}.parquet`)}' (FORMAT parquet)`,
+          ),
+        )
+        rmSync(lines)
+      }
+      const report = await importPath(folder, place())
+      expect(report.sets).toMatchObject([{ format: layout.format, titled: 24 }])
+      expect(await text(report)).toEqual(await text(json))
+    }
   })
 
   it('joins no titles to numbers that are no ids, and names a number that the map lacks', async () => {

@@ -86,6 +86,8 @@ describe('a run of baselines alone', () => {
       ['answers_only_sdpo', 'score', 'sdpo'],
       ['answers_only_rl', 'score', 'grpo_direct'],
     ])
+    const trained = ['answers_only_sft', 'answers_only_sdpo', 'answers_only_rl']
+    expect(Object.keys(summary.places ?? {})).toEqual(['base', ...trained])
     expect(summary).toMatchObject({ adapter: null, baselines_only: true, collect: { sampled: 0 } })
     const report = readFileSync(join(straight, 'report.md'), 'utf8')
     for (const name of ['Zero-shot, chain of thought', 'SFT-direct', 'S-DPO', 'GRPO-direct'])

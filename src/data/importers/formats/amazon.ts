@@ -5,6 +5,7 @@
  *   2018  Toys_5.json.gz, meta_Toys.json.gz (JSON lines), Toys.csv (ITEM, user, rating, seconds; no header)
  *   2023  Toys.jsonl.gz (user_id, parent_asin, rating, milliseconds), meta_Toys.jsonl.gz,
  *         Toys.train|valid|test.csv (user_id, parent_asin, rating, timestamp, history)
+ * Reviews and metadata of any year also as Parquet with these columns.
  * The order of the columns without a header is told from their content. Metadata are joined on parent_asin where there
  * is one, and only titles of products that occur are kept.
  */
@@ -24,6 +25,7 @@ import { firstObject, headerCells } from '../head.js'
 import type { Intake } from '../intake.js'
 import { malformedLine } from '../lines.js'
 import { numberOf, textOf } from '../objects.js'
+import { timeOf } from '../times.js'
 
 const asin = /^(B[0-9A-Z]{9}|\d{9}[\dX])$/
 
@@ -31,6 +33,7 @@ export const amazon: Format = {
   name: 'amazon',
   about: 'Amazon reviews of 2014, 2018 and 2023: reviews, metadata, ratings, last-out',
   recognise(head: Head): Role | null {
+    if (head.kind === 'parquet') return parquetRole(head)
     if (head.kind !== 'text') return null
     const object = firstObject(head)
     if (object) {
@@ -60,9 +63,11 @@ export const amazon: Format = {
       const own = metas.filter((meta) => category(meta) === category(first))
       const split = group.length > 1 || partNamed(first.path) !== null
       return {
-        name: split ? `${category(first)}_last_out` : first.name.replace(/\.(jsonl?|csv)(\.gz)?$/, ''),
+        name: split
+          ? `${category(first)}_last_out`
+          : first.name.replace(/\.((jsonl?|csv)(\.gz)?|parquet)$/, ''),
         files: [...group, ...(own.length > 0 || metas.length > 1 ? own : metas)],
-        preference: /\.jsonl?(\.gz)?$/.test(first.name) ? 0 : split ? 2 : 1,
+        preference: /\.(jsonl?(\.gz)?|parquet)$/.test(first.name) ? 0 : split ? 2 : 1,
       }
     })
   },
@@ -78,6 +83,13 @@ export const amazon: Format = {
     const name = label.replaceAll('_', ' ')
     return { name: `Amazon ${name}`, noun: /^books$/i.test(label) ? 'book' : 'product' }
   },
+}
+
+/** Reviews or metadata by their columns, which are those of the JSON lines. */
+function parquetRole({ columns }: Pick<Head, 'columns'>): Role | null {
+  const has = (...names: readonly string[]): boolean => names.some((name) => columns.includes(name))
+  if (has('user_id', 'reviewerid') && has('parent_asin', 'asin')) return 'interactions'
+  return has('parent_asin', 'asin') && has('title') ? 'items' : null
 }
 
 /** The category in the file's own case, told from its name. */
@@ -103,6 +115,7 @@ function itemColumn({ lines }: Pick<Head, 'lines'>): 0 | 1 | null {
 }
 
 async function readRows(file: SourceFile, intake: Intake): Promise<void> {
+  if (file.kind === 'parquet') return readParquet(file, intake)
   if (/\.csv(\.gz)?$/.test(file.name)) return readRatings(file, intake)
   await intake.objects(file, (value, line) => {
     const {
@@ -121,6 +134,20 @@ async function readRows(file: SourceFile, intake: Intake): Promise<void> {
       throw malformedLine(file.path, line, 'a review with user, item and time', JSON.stringify(value))
     intake.row(user, item, numberOf(rating ?? overall), time, line)
   })
+}
+
+/** A `title` in a review is the review's own and is not read. */
+async function readParquet(file: SourceFile, intake: Intake): Promise<void> {
+  const table = await intake.table(file)
+  const cell = (names: readonly string[]): ((cells: readonly string[]) => string) => {
+    const place = table.find(...names) ?? requiredColumn(table, names[0] as string)
+    return (cells) => cells[place] as string
+  }
+  const [user, item] = [cell(['user_id', 'reviewerid']), cell(['parent_asin', 'asin'])]
+  const [rating, time] = [cell(['rating', 'overall']), cell(['timestamp', 'unixreviewtime'])]
+  await table.each((cells, line) =>
+    intake.row(user(cells), item(cells), Number(rating(cells) || 'x'), timeOf(time(cells)), line),
+  )
 }
 
 async function readRatings(file: SourceFile, intake: Intake): Promise<void> {
@@ -172,6 +199,7 @@ async function readWindows(file: SourceFile, whole: boolean, intake: Intake): Pr
 }
 
 async function readMeta(file: SourceFile, intake: Intake): Promise<void> {
+  if (file.kind === 'parquet') return readParquetMeta(file, intake)
   await intake.objects(file, (value, line) => {
     const id = textOf(value.parent_asin ?? value.asin)
     if (id === '' || !intake.occurs(id)) return
@@ -185,5 +213,21 @@ async function readMeta(file: SourceFile, intake: Intake): Promise<void> {
       },
       line,
     )
+  })
+}
+
+/** Nested columns, which Parquet shows as text of lists, are left out. */
+async function readParquetMeta(file: SourceFile, intake: Intake): Promise<void> {
+  const table = await intake.table(file)
+  const id = table.find('parent_asin', 'asin') ?? requiredColumn(table, 'parent_asin')
+  const title = requiredColumn(table, 'title')
+  const [brand, path] = [table.find('brand', 'store'), table.find('main_category')]
+  const text = (cells: readonly string[], place: number | null): string =>
+    place === null ? '' : (cells[place] as string)
+  await table.each((cells, line) => {
+    const own = cells[id] as string
+    if (own === '' || !intake.occurs(own)) return
+    const fields = { brand: text(cells, brand), categories: text(cells, path) }
+    intake.item(own, cells[title] as string, fields, line)
   })
 }
