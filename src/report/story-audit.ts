@@ -68,7 +68,9 @@ function findingBlocks(findings: readonly Finding[]): Block[] {
 function placeBlocks(run: RunFiles): Block[] {
   const rows = Object.entries(run.summary.places ?? {})
   if (rows.length === 0) return []
-  const mode = run.summary.table?.find(({ id }) => id === rows[0]?.[0])?.mode ?? 'score'
+  const first = run.summary.table?.filter(({ id }) => id === rows[0]?.[0]) ?? []
+  // A model may stand there with reasoning and without; places are those of the first way.
+  const mode = (first.find((row) => row.mode !== 'score') ?? first[0])?.mode ?? 'score'
   return [
     {
       kind: 'table',
