@@ -62,7 +62,7 @@ export async function idleShare(milliseconds: number): Promise<number> {
 }
 
 const quiet = 0.9
-const lookFor = 1500
+const lookFor = 1000
 
 /**
  * Waits for lulls: until nine tenths of the cores are idle. The minutes are those of a whole run, so that a machine

@@ -22,6 +22,8 @@ export interface Side {
 /** Beyond this the shortest run says little about the usual one. */
 const acceptedSpread = 0.25
 const attempts = 3
+/** Share of the limit; what takes longer has no need of a run that does not count. */
+const longRun = 0.25
 
 /** How long one measure may take, and how often it is run. */
 export interface Effort {
@@ -40,8 +42,8 @@ export interface Runs {
 type Run = () => Promise<Timing>
 
 /**
- * Rounds of every side in turn, after one of each that does not count, while the limit leaves time for them; again
- * where they scatter. The calmest attempt is kept.
+ * Rounds of every side in turn, after one of each that does not count (but for long work, of which it is the first that
+ * does), while the limit leaves time for them; again where they scatter. The calmest attempt is kept.
  */
 export async function inTurn(
   sides: readonly Run[],
@@ -49,12 +51,16 @@ export async function inTurn(
 ): Promise<readonly Side[]> {
   const begin = performance.now()
   const spent = (): number => (performance.now() - begin) / 1000
-  if (warm) for (const run of sides) await run()
+  const first: Timing[] = []
+  if (warm) for (const run of sides) first.push(await run())
   const round = Math.max(spent(), 1e-9)
+  const counts = warm && round > longRun * limit
   let best: readonly Side[] | null = null
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const count = Math.max(Math.min(2, rounds), Math.min(rounds, Math.floor((limit - spent()) / round)))
-    const timings: Timing[][] = sides.map(() => [])
+    const timings: Timing[][] = sides.map((_, side) => (counts && attempt === 0 ? [first[side]!] : []))
+    const wanted = rounds - timings[0]!.length
+    const least = Math.min(2, rounds) - timings[0]!.length
+    const count = Math.max(least, Math.min(wanted, Math.floor((limit - spent()) / round)))
     for (let done = 0; done < count; done++)
       for (const [side, run] of sides.entries()) timings[side]!.push(await run())
     const found = timings.map(sideOf)

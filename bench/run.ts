@@ -27,7 +27,7 @@ const causes = readJson('CAUSES.json') as Record<string, string>
 /** Rounds of each side, and seconds that one measure may take. */
 const efforts: Readonly<Record<Size, { readonly rounds: number; readonly limit: number }>> = {
   tiny: { rounds: 2, limit: 10 },
-  quick: { rounds: 5, limit: 24 },
+  quick: { rounds: 5, limit: 16 },
   full: { rounds: 7, limit: 240 },
 }
 
@@ -57,6 +57,11 @@ async function arguments_() {
     })
     .option('wait', { type: 'number', default: 10, describe: 'Minutes to wait for a quiet machine, in all' })
     .option('out', { type: 'string', default: 'runs/bench', describe: 'Folder of the results' })
+    .option('check', {
+      type: 'boolean',
+      default: false,
+      describe: 'Compares outputs and runs each side once: what works, not how fast',
+    })
     .option('resume', {
       type: 'boolean',
       default: false,
@@ -100,6 +105,7 @@ async function measureAll(args: Arguments): Promise<readonly CaseResult[]> {
     threads,
     rounds: Math.max(1, args.rounds ?? effort.rounds),
     limit: args.limit ?? effort.limit,
+    ...(args.check && { rounds: 1, limit: 0, warm: false }),
     goals,
     lull: new Lull(args.wait, say),
     say,

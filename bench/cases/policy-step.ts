@@ -42,22 +42,16 @@ export const policyStep: BenchCase = {
         tokenBudget: 4096,
         sharePrefix: false,
       })
+    const how = 'the prompt computed for every completion'
+    const alone = {
+      ...measureOf('policy-step unshared', how, unshared, rollouts, shape, subject, ceilings),
+      peers: [],
+    }
     return {
       input: await policyInput(subject, shape, rollouts),
       measures: [
         measureOf('C10', 'the prompt computed once', async () => trainer, rollouts, shape, subject, ceilings),
-        {
-          ...measureOf(
-            'policy-step unshared',
-            'the prompt per completion',
-            unshared,
-            rollouts,
-            shape,
-            subject,
-            ceilings,
-          ),
-          peers: [],
-        },
+        ...(size === 'quick' ? [] : [alone]),
       ],
       dispose: () => {},
     }

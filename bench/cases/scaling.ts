@@ -32,6 +32,7 @@ import {
 interface Sizes {
   readonly prompts: readonly number[]
   readonly groups: readonly number[]
+  readonly rollouts: readonly number[]
   readonly candidates: readonly number[]
   readonly lengths: readonly number[]
   /** Of everything that is not the x of a series. */
@@ -40,11 +41,20 @@ interface Sizes {
 }
 
 const sizes: Readonly<Record<Size, Sizes>> = {
-  tiny: { prompts: [8, 16], groups: [1, 2], candidates: [2, 4], lengths: [8, 16], prompt: 12, new: 3 },
+  tiny: {
+    prompts: [8, 16],
+    groups: [1, 2],
+    rollouts: [1, 2],
+    candidates: [2, 4],
+    lengths: [8, 16],
+    prompt: 12,
+    new: 3,
+  },
   quick: {
     prompts: [128, 256, 512, 1024],
-    groups: [1, 2, 4, 8, 16],
-    candidates: [5, 10, 20, 40],
+    groups: [1, 4, 16],
+    rollouts: [1, 2, 4],
+    candidates: [5, 20, 80],
     lengths: [128, 256, 512],
     prompt: 256,
     new: 8,
@@ -52,6 +62,7 @@ const sizes: Readonly<Record<Size, Sizes>> = {
   full: {
     prompts: [128, 256, 512, 1024, 2048, 4096],
     groups: [1, 2, 4, 8, 16, 32],
+    rollouts: [1, 2, 4, 8],
     candidates: [5, 10, 20, 40, 80, 160],
     lengths: [128, 256, 512, 1024, 2048],
     prompt: 256,
@@ -133,12 +144,12 @@ function groupSize(subject: Subject, { groups, prompt, new: length }: Sizes): Se
   }
 }
 
-function rollouts(subject: Subject, { groups, prompt, new: length }: Sizes): Series {
+function rollouts(subject: Subject, { rollouts: counts, prompt, new: length }: Sizes): Series {
   return {
     id: 'rollouts',
     what: `four samples of ${length} tokens after each prompt of ${prompt}`,
     x: 'prompts',
-    points: groups.slice(0, 4).map((prompts) => {
+    points: counts.map((prompts) => {
       const work = { prompts, copies: 4, prompt, new: length, sample: true }
       return { x: prompts, run: rollingOut(subject, work), parts: rolloutParts(subject, work) }
     }),

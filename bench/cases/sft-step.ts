@@ -14,7 +14,7 @@ import { optimiser, sftBackward, type Text, textsOf, trainedOf, trainerOf } from
 
 const mixed: Readonly<Record<Size, readonly number[]>> = {
   tiny: [9, 17, 40],
-  quick: [128, 192, 256, 1024],
+  quick: [128, 192, 256, 768],
   full: [128, 192, 256, 384, 512, 1024],
 }
 const equal: Readonly<Record<Size, readonly number[]>> = {

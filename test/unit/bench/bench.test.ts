@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { BenchRow, Measure, Timing } from '../../../bench/contract.js'
-import { interleaved, median, rowOf, spreadOf } from '../../../bench/measure.js'
+import { exponentOf, interleaved, median, rowOf, spreadOf } from '../../../bench/measure.js'
 import { randomGraph } from '../../../bench/random-graph.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -91,6 +91,36 @@ describe('a row', () => {
     expect(spreadOf(calm)).toBeCloseTo(0.1, 10)
     const wild = await interleaved(runs(9, 1, 2, 3), null, effort)
     expect(rowOf(measure, wild, null, undefined, quiet)).toMatchObject({ noisy: true, met: null, must: null })
+  })
+
+  it('counts the first run of what takes a large part of the time there is, and stops at the limit', async () => {
+    let runs = 0
+    const slow = async (): Promise<Timing> => {
+      runs++
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      return { units: 1, seconds: 1, cpuSeconds: 1 }
+    }
+    const found = await interleaved(slow, null, { rounds: 7, limit: 0.05 })
+    expect(runs).toBe(2)
+    expect(found.ours.times).toHaveLength(2)
+    runs = 0
+    expect((await interleaved(slow, null, { rounds: 1, limit: 0, warm: false })).ours.times).toHaveLength(1)
+    expect(runs).toBe(1)
+  })
+
+  it('takes its goal by the peer, and of memory the less', () => {
+    const side = (...bytes: number[]) => ({ times: bytes.map(() => 1), cpu: bytes.map(() => 1), bytes })
+    const runs = { ours: side(2 ** 30, 2 ** 31), peer: side(2 ** 32, 2 ** 33) }
+    const goal = { what: '', of: 'share', must: { rival: 0.25, other: 0.1 }, stretch: 0.2 } as const
+    const memory = { ...measure, unit: 'GiB', roofline: null }
+    const row = rowOf(memory, runs, rival, goal, quiet)
+    expect(row).toMatchObject({ ours: 1, peer: 4, ratio: 0.25, must: 0.25, stretch: 0.2, met: true })
+    expect(rowOf(memory, runs, { ...rival, file: 'other' }, goal, quiet).met).toBe(false)
+    expect(rowOf(memory, runs, { ...rival, file: 'third' }, goal, quiet).met).toBeNull()
+  })
+
+  it('fits the exponent of a power', () => {
+    expect(exponentOf([1, 2, 8].map((x) => ({ x, seconds: 3 * x ** 1.5 })))).toBeCloseTo(1.5, 10)
   })
 
   it('takes the middle of an even number of runs', () => {
