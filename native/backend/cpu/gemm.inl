@@ -59,31 +59,36 @@ static void gemm_rows(float* c, int64_t ldc, int64_t m, int64_t last, int panels
 
 // On the calling thread. A's must be row-major (col_stride 1) or column-major (row_stride 1), and
 // rounded already where the product is in bf16.
+//
+// Few rows are bound by reading B: panel after panel, each in one run. Many rows go through all
+// panels with one block of K, so that the block of A and C stay in L2. The order of an element's
+// sum is the same.
 static void gemm_serial(float* c, int64_t ldc, int64_t m, int64_t n, const GemmTerm* terms,
                         int term_count, GemmStart start, const float* bias) {
   const int64_t panels = (n + kPanel - 1) / kPanel;
   uint16_t block[4 * kDepth * kPanel];  // of as many panels as are worked on at once
-  for (int64_t p = 0; p < panels;) {
-    int at_once = gemm_panels_at_once(m);
-    while (at_once > panels - p) at_once /= 2;
-    const int64_t left = n - (p + at_once - 1) * kPanel, last = left < kPanel ? left : kPanel;
-    const float* panel_bias = bias ? bias + p * kPanel : nullptr;
+  const GemmTerm empty{c, ldc, 1, {c, 0}, 0};
+  if (term_count == 0) terms = &empty, term_count = 1;  // no products at all: C is the start
+  const int64_t at_a_time = m > kRows ? panels : gemm_panels_at_once(m);
+  for (int64_t first = 0; first < panels; first += at_a_time) {
+    const int64_t end = first + at_a_time < panels ? first + at_a_time : panels;
     GemmStart from = start;
-    for (int t = 0; t < term_count; ++t) {
-      const GemmTerm& term = terms[t];
-      for (int64_t k0 = 0; k0 < term.k; k0 += kDepth) {
+    for (int t = 0; t < term_count; ++t)
+      for (int64_t k0 = 0; k0 == 0 || k0 < terms[t].k; k0 += kDepth) {
+        const GemmTerm& term = terms[t];
         const int64_t k = term.k - k0 < kDepth ? term.k - k0 : kDepth;
-        const Panels at = term.b.shifted(p * term.b.panel_stride + k0 * kPanel);
-        const Panels b = at.rows ? packed_block(block, at, k, at_once, last) : at;
-        gemm_rows(c + p * kPanel, ldc, m, last, at_once, term, k0, k, b, from, panel_bias);
+        for (int64_t p = first; p < end;) {
+          int at_once = gemm_panels_at_once(m);
+          while (at_once > end - p) at_once /= 2;
+          const int64_t left = n - (p + at_once - 1) * kPanel, last = left < kPanel ? left : kPanel;
+          const Panels at = term.b.shifted(p * term.b.panel_stride + k0 * kPanel);
+          const Panels b = at.rows ? packed_block(block, at, k, at_once, last) : at;
+          gemm_rows(c + p * kPanel, ldc, m, last, at_once, term, k0, k, b, from,
+                    bias ? bias + p * kPanel : nullptr);
+          p += at_once;
+        }
         from = GemmStart::kAccumulate;
       }
-    }
-    if (from != GemmStart::kAccumulate) {  // no products at all: C is the start
-      const GemmTerm empty{c, ldc, 1, {c, 0}, 0};
-      gemm_rows(c + p * kPanel, ldc, m, last, at_once, empty, 0, 0, empty.b, from, panel_bias);
-    }
-    p += at_once;
   }
 }
 
