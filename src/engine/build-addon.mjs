@@ -11,6 +11,7 @@
  *   --tests [ARGS]  build and run the native tests           --install          a failure is a warning
  *   --emu [ARGS]    the same for the CUDA kernels' tests under the CPU emulator
  *   --cuda          build libreasonrec_cuda.so where nvcc is, and say where it is not
+ *   --kernel-calls [ARGS]  the same for one call of each kernel, which npm run check:instructions counts
  *   --sources       print the C++ files (binding.gyp)
  */
 
@@ -303,6 +304,7 @@ function main(args) {
     return 0
   }
   if (args[0] === '--tests') return nativeTests('reasonrec_native_tests', args.slice(1))
+  if (args[0] === '--kernel-calls') return nativeTests('reasonrec_kernel_calls', args.slice(1))
   if (args[0] === '--emu') return nativeTests('reasonrec_emu_tests', args.slice(1))
   if (args.includes('--cuda')) return cudaLibrary()
   const failure = buildAddon({
