@@ -4,7 +4,7 @@
  * Each RUN is the folder of a finished run on the same tests (eval.instances null) with another --seed. Tests are
  * pooled and users drawn with all their seeds at once, so an interval covers both; the seeds' own HR@1 stand
  * beside it. Base is its best way to answer, chosen once for all seeds. An arm is the same seeds' runs with another
- * Internalization; its row is "internalized NAME".
+ * Internalization, or another Collection; its row is "internalized NAME".
  */
 
 import { createHash } from 'node:crypto'
@@ -51,7 +51,7 @@ const dataset = embeddedDataset({ shown: runs[0]?.shown ?? historyLength })
 const asked = askedByAll()
 const tests = dataset.test.filter(({ id }) => asked.has(id))
 const counts = trainCounts(dataset)
-const rows = [...counted(), ...answered(), ...arms.flatMap(armRow)]
+const rows = [...counted(), ...answered(), ...arms.flatMap(armRows)]
 process.stdout.write(`${[table(), differences(), popularities(), timings()].join('\n\n')}\n`)
 
 /** A sample of tests (eval.instances) depends on the seed: only what every run answered can be pooled. */
@@ -108,8 +108,19 @@ function answered(): PooledRow[] {
   return [...kinds].map(([name, [row, mode]]) => pooled(name, runs, row, mode))
 }
 
-function armRow({ name, runs: own }: (typeof arms)[number]): PooledRow {
-  return pooled(`internalized ${name}`, own, 'internalized', 'think_score')
+/** What an arm's Internalization began with has a row where it is not what the runs' began with. */
+function armRows({ name, runs: own }: (typeof arms)[number]): PooledRow[] {
+  const [imitated, internalized] = (['imitated', 'internalized'] as const).map((row) =>
+    pooled(`${row} ${name}`, own, row, 'think_score'),
+  )
+  const same = pooled(
+    '',
+    runs.filter(({ seed }) => own.some((run) => run.seed === seed)),
+    'imitated',
+    'think_score',
+  )
+  const another = JSON.stringify(imitated?.outcomes) !== JSON.stringify(same.outcomes)
+  return [...(another && imitated ? [imitated] : []), ...(internalized ? [internalized] : [])]
 }
 
 function pooled(name: string, of: readonly Run[], row: RowId, mode: string): PooledRow {
@@ -211,7 +222,8 @@ function differences(): string {
     [internalized, find('filler_reasoning think_score')],
     [internalized, find('shuffled_ratings think_score')],
     ...arms.flatMap(({ name }) => [
-      [find(`internalized ${name}`), imitated] as const,
+      [find(`imitated ${name}`), imitated] as const,
+      [find(`internalized ${name}`), find(`imitated ${name}`) ?? imitated] as const,
       [internalized, find(`internalized ${name}`)] as const,
     ]),
   ] as const
@@ -238,16 +250,19 @@ function timings(): string {
     .update(runs.map(({ summary }) => summary.config_hash).join())
     .digest('hex')
     .slice(0, 12)
-  const lines = runs.map(({ seed, summary: { seconds, cpu_seconds, quality } }) => {
-    const { collect, imitate, internalize, evaluate } = seconds
-    const own = quality.internalized ?? {}
-    const names = ['gain', 'gain_positive_share', 'grounding_precision', 'pop_lift']
-    const shown = Object.entries(own)
-      .filter(([name]) => names.includes(name))
-      .map(([name, value]) => `${name} ${value.toPrecision(3)}`)
-    return `- seed ${seed}: collect ${collect.toFixed(0)} s, imitate ${imitate.toFixed(0)} s, internalize ${internalize.toFixed(0)} s, evaluate ${evaluate.toFixed(0)} s, ${cpu_seconds.toFixed(0)} s of CPU; internalized: ${shown.join(', ')}`
-  })
+  const all = [{ name: '', runs }, ...arms]
+  const lines = all.flatMap(({ name, runs: own }) => own.map((run) => timing(name, run)))
   return [`Configurations: ${configuration}.`, '', ...lines].join('\n')
+}
+
+function timing(arm: string, { seed, summary: { seconds, cpu_seconds, quality } }: Run): string {
+  const { collect, imitate, internalize, evaluate } = seconds
+  const own = quality.internalized ?? {}
+  const names = ['gain', 'gain_positive_share', 'grounding_precision', 'pop_lift']
+  const shown = Object.entries(own)
+    .filter(([name]) => names.includes(name))
+    .map(([name, value]) => `${name} ${value.toPrecision(3)}`)
+  return `- ${arm === '' ? '' : `${arm}, `}seed ${seed}: collect ${collect.toFixed(0)} s, imitate ${imitate.toFixed(0)} s, internalize ${internalize.toFixed(0)} s, evaluate ${evaluate.toFixed(0)} s, ${cpu_seconds.toFixed(0)} s of CPU; internalized: ${shown.join(', ')}`
 }
 
 function number(value: number): string {
