@@ -6,7 +6,7 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { imitateFigures, internalizeFigures, thin } from './figure-curves.js'
 import { type Figure, palette, single, top, wide } from './figure-style.js'
-import { modeLabel, qualityLabel, rowLabel } from './labels.js'
+import { fullRowLabel, modeLabel, qualityLabel, rowLabel } from './labels.js'
 import type { RunFiles } from './run-files.js'
 
 /** Every figure the run has data for; a phase without data has no figure, and the report says so. */
@@ -27,7 +27,7 @@ function intervalFigure(run: RunFiles): Figure | null {
   if (rows.length === 0) return null
   const doubled = new Set(rows.map((row) => row.id).filter((id, place, all) => all.indexOf(id) !== place))
   const values = rows.map((row) => ({
-    row: doubled.has(row.id) ? `${rowLabel(row.id)} (${modeLabel(row.mode)})` : rowLabel(row.id),
+    row: doubled.has(row.id) ? `${fullRowLabel(row)} (${modeLabel(row.mode)})` : fullRowLabel(row),
     hr1: row.hr1,
     lo: row.lo95?.hr1 ?? row.hr1,
     hi: row.hi95?.hr1 ?? row.hr1,

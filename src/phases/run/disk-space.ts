@@ -44,7 +44,17 @@ export function runBytes(
 ): number {
   const { imitated, trained } = trainedValues(config, model)
   const published = bytesPerValue * (imitated + trained)
-  return 2 * checkpointBytes(config, model) + published + recordBytes(config, dataset, tested)
+  const besides = answersOnlyBytes(config, model)
+  return 2 * checkpointBytes(config, model) + published + besides + recordBytes(config, dataset, tested)
+}
+
+/** Adapters that are trained within the evaluation, one after the other, each with its checkpoints. */
+function answersOnlyBytes({ eval: tests, baselines, sft }: Config, model: Pick<Model, 'config'>): number {
+  const arms = new Set<string>(baselines.llm.filter((name) => !name.startsWith('zero_shot')))
+  if (tests.controls.includes('answers_only')) for (const arm of ['sft_direct', 'grpo_direct']) arms.add(arm)
+  if (arms.size === 0) return 0
+  const values = adapterValues(model.config, sft.rank, sft.targets)
+  return values * (2 * bytesPerTrained + bytesPerValue * arms.add('sft_direct').size)
 }
 
 /** The larger of the two phases' checkpoints: the least that a run needs to go on. */

@@ -58,6 +58,13 @@ describe('room for a run', () => {
     const bytes = (...set: string[]): number => runBytes(settings(...set).config, model, dataset)
     expect(bytes()).toBeGreaterThan(2 * checkpointBytes(settings().config, model))
     expect(bytes('collect.k_free=9')).toBeGreaterThan(bytes('collect.k_free=8'))
+    // Adapters without reasoning, in fp32, and two checkpoints of the one that is being trained.
+    const values = checkpointBytes(settings().config, model) / 12
+    const besides = (...set: string[]): number => (bytes(...set) - bytes()) / values
+    expect(besides('baselines.llm=[zero_shot]')).toBe(0)
+    expect(besides('baselines.llm=[sft_direct]')).toBe(2 * 12 + 4)
+    expect(besides('baselines.llm=[sdpo]')).toBe(2 * 12 + 2 * 4)
+    expect(besides('eval.controls=[answers_only]', 'baselines.llm=[sdpo]')).toBe(2 * 12 + 3 * 4)
     expect(bytes('sft.rank=64')).toBeGreaterThan(bytes('sft.rank=16'))
     expect(bytes('rl.adapter=stack')).toBeGreaterThanOrEqual(bytes())
     const triples = (count: number): number => bytes('method=r2rec', `r2rec.triples=${count}`)
