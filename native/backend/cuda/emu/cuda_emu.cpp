@@ -181,20 +181,45 @@ std::string waiting() {
   return "";
 }
 
+// Runs those of `order` that can go on, once each. False where none could.
+bool sweep(const std::vector<unsigned>& order) {
+  bool progress = false;
+  for (const unsigned i : order) {
+    const Fiber& f = *machine.fibers[i];
+    if (f.done || (f.waits_for && *f.waits_for == f.seen)) continue;
+    progress = true;
+    resume(i);
+    if (!machine.failure.empty()) return false;
+  }
+  return progress;
+}
+
+// A warp after the other, each as far as it comes alone: to the next barrier of the block. Shows
+// what happens when a warp runs ahead of the others.
+bool sweep_warps() {
+  std::vector<unsigned> warps(machine.warps.size());
+  for (size_t w = 0; w < warps.size(); ++w) warps[w] = unsigned(w);
+  shuffle_order(warps);
+  bool progress = false;
+  for (const unsigned w : warps) {
+    std::vector<unsigned> order;
+    for (unsigned i = w * kWarp; i < machine.size && i < (w + 1) * kWarp; ++i) order.push_back(i);
+    shuffle_order(order);
+    while (sweep(order)) progress = true;
+    if (!machine.failure.empty()) return false;
+  }
+  return progress;
+}
+
 void run_block() {
   begin_block();
+  const bool by_warps = machine.seed > 0 && machine.seed % 2 == 0;
   std::vector<unsigned> order(machine.size);
   for (unsigned i = 0; i < machine.size; ++i) order[i] = i;
-  while (machine.alive > 0 && machine.failure.empty()) {
+  while (machine.alive > 0) {
     shuffle_order(order);
-    bool progress = false;
-    for (const unsigned i : order) {
-      const Fiber& f = *machine.fibers[i];
-      if (f.done || (f.waits_for && *f.waits_for == f.seen)) continue;
-      progress = true;
-      resume(i);
-      if (!machine.failure.empty()) return;
-    }
+    const bool progress = by_warps ? sweep_warps() : sweep(order);
+    if (!machine.failure.empty()) return;
     if (!progress)
       machine.failure = std::string(machine.kernel) + ": barrier divergence: " + waiting();
   }

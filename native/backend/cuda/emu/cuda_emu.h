@@ -42,7 +42,9 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Seed 0: threads and blocks in ascending order. Any other: an order of its own at every change.
+// Seed 0: threads and blocks in ascending order. An odd seed: all threads in turn, in an order of
+// its own at every change. An even one: a warp after the other in such an order, each as far as it
+// comes before a barrier of the block, so that warps run ahead of one another.
 void set_seed(uint64_t seed);
 // Runs every thread of every block. Throws Error naming the kernel and the place.
 void launch(const char* kernel, dim3 grid, dim3 block, const std::function<void()>& thread);
