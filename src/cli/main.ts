@@ -21,6 +21,7 @@ import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { internalizeCommand } from './commands/internalize.js'
 import { modelCommand } from './commands/model.js'
+import { planCommand } from './commands/plan.js'
 import { presetsCommand } from './commands/presets.js'
 import { recommendCommand } from './commands/recommend.js'
 import { reportCommand } from './commands/report.js'
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     .command(imitateCommand)
     .command(internalizeCommand)
     .command(evaluateCommand)
+    .command(planCommand)
     .command(recommendCommand)
     .command(reportCommand)
     .command(resumeCommand)

@@ -4,26 +4,35 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { readStated } from '../config/describe.js'
 import type { Config } from '../config/schema.js'
+import type { Dataset, Instance } from '../data/types.js'
 import { ReasonrecError } from '../engine/errors.js'
 import type { MethodSteps } from '../phases/pipeline.js'
+import type { ModelContext } from '../phases/run/context.js'
+import { askedInstances } from '../phases/run/instances.js'
 import type { ComposedReward } from '../rewards/composition.js'
 import type { OwnTerm } from '../rewards/weights.js'
+import type { TeacherPlan } from '../teacher/openai/plan.js'
 import { type Ablation, readAblations } from './ablation.js'
 import type { Method } from './method.js'
 import { type R2Rec, r2rec, r2recPreset, presetNames as r2recPresets } from './r2rec/index.js'
 import { InteractionChains } from './r2rec/interaction-chains.js'
 import { r2recReward, reinforcementLearning } from './r2rec/reinforcement-learning.js'
 import { supervisedFineTuning } from './r2rec/supervised-fine-tuning.js'
+import { r2recTeacherPlan } from './r2rec/teacher-plan.js'
 import { traceCollection } from './r2rec/trace-collection.js'
 import { re2, re2Preset, presetNames as re2Presets } from './re2/index.js'
 import { patternImitation } from './re2/pattern-imitation.js'
 import { patternInternalization, re2Reward } from './re2/pattern-internalization.js'
 import { reasoningCollection } from './re2/reasoning-collection.js'
+import { re2TeacherPlan } from './re2/teacher-plan.js'
+
+type PlanContext = Pick<ModelContext, 'config' | 'dataset' | 'method'>
 
 interface Paper {
   readonly method: (config: Config) => Method
   readonly steps: MethodSteps
   readonly reward: (config: Config, own: readonly OwnTerm[]) => ComposedReward
+  readonly teacherPlan: (context: PlanContext, instances: readonly Instance[]) => TeacherPlan
   readonly presets: Readonly<Record<string, URL>>
   readonly ablations: URL
   /** What the paper says about keys of the configuration. */
@@ -35,6 +44,7 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
     method: re2Of,
     steps: { collect: reasoningCollection, imitate: patternImitation, internalize: patternInternalization },
     reward: re2Reward,
+    teacherPlan: re2TeacherPlan,
     presets: Object.fromEntries(re2Presets.map((name) => [name, re2Preset(name)])),
     ablations: new URL('./re2/ablations.yaml', import.meta.url),
     stated: new URL('./re2/stated.yaml', import.meta.url),
@@ -43,6 +53,7 @@ const papers: Readonly<Record<Config['method'], Paper>> = {
     method: r2recOf,
     steps: { collect: traceCollection, imitate: supervisedFineTuning, internalize: reinforcementLearning },
     reward: r2recReward,
+    teacherPlan: r2recTeacherPlan,
     presets: Object.fromEntries(r2recPresets.map((name) => [name, r2recPreset(name)])),
     ablations: new URL('./r2rec/ablations.yaml', import.meta.url),
     stated: new URL('./r2rec/stated.yaml', import.meta.url),
@@ -56,6 +67,12 @@ export function methodSteps(config: Config): MethodSteps {
 /** The reward of the configuration's method. @throws RR_CONFIG_REWARD, RR_CONFIG_JUDGE where it cannot be made */
 export function methodReward(config: Config, own: readonly OwnTerm[]): ComposedReward {
   return papers[config.method].reward(config, own)
+}
+
+/** What Collection would ask of a teacher behind a server, whichever teacher the configuration names. */
+export function collectionPlan(config: Config, dataset: Dataset): TeacherPlan {
+  const context = { config, dataset, method: methodOf(config) }
+  return papers[config.method].teacherPlan(context, askedInstances(context))
 }
 
 /** The grid of ablations of the configuration's method. */

@@ -68,6 +68,11 @@ export const teacher = z
       'Most requests in flight; the number in use grows by one a round and halves when the server is busy.',
       { unit: 'requests' },
     ),
+    tokens_per_second: key(
+      positive().default(50),
+      'Speed of one answer that the estimate before a run takes for granted; nothing else reads it.',
+      { unit: 'tokens per second' },
+    ),
     attempts: key(count().default(12), 'Attempts at one request before it is given up.', {
       unit: 'attempts',
     }),

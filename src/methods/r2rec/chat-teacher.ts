@@ -6,16 +6,13 @@
 
 import type { Config } from '../../config/schema.js'
 import type { Dataset, Instance } from '../../data/types.js'
-import type { Prompt } from '../../prompts/prompt.js'
-import { fillTemplate, type PromptTemplate } from '../../prompts/template.js'
 import type { ChatResponse, ChatSampling, ChatTeacher } from '../../teacher/openai/teacher.js'
+import { answerTokens, ChatPrompts } from './chat-prompts.js'
 import type { R2Rec } from './index.js'
 import { ratingIn } from './interaction-of-thoughts.js'
 import { evidenceOf, shownRating } from './question.js'
-import { StepPrompts, thoughtsSoFar } from './step-prompt.js'
 import type { BlindRequest, StepTeacher, ThoughtRequest, ThoughtsRequest, Written } from './step-teacher.js'
 import { type Step, walksOf } from './walk.js'
-import { promptTemplate, titleOf, Wording } from './wording.js'
 
 const frame = /^<think>([\s\S]*)<\/think><answer>([\s\S]*)<\/answer>$/
 const nothing: Written = { text: '', tokens: 0 }
@@ -23,9 +20,8 @@ const nothing: Written = { text: '', tokens: 0 }
 export class ChatStepTeacher implements StepTeacher {
   readonly name: string
   readonly temperature: number
-  private readonly words: Wording
-  private readonly steps: StepPrompts
-  private readonly blind: PromptTemplate
+  private readonly prompts: ChatPrompts
+  private readonly longest: ReturnType<typeof answerTokens>
 
   constructor(
     private readonly chat: ChatTeacher,
@@ -35,14 +31,13 @@ export class ChatStepTeacher implements StepTeacher {
   ) {
     this.name = chat.name
     this.temperature = config.collect.temperature
-    this.words = new Wording({ ...student.options, wording: 'standard' })
-    this.steps = new StepPrompts(this.words)
-    this.blind = promptTemplate('blind')
+    this.prompts = new ChatPrompts(dataset, student.options)
+    this.longest = answerTokens(config)
   }
 
   async writeThoughts(requests: readonly ThoughtRequest[]): Promise<Written[]> {
-    const prompts = requests.map((request) => this.steps.of(this.dataset, request))
-    const lines = await this.chat.line(prompts, this.sampling(this.stepTokens))
+    const prompts = requests.map((request) => this.prompts.step(request))
+    const lines = await this.chat.line(prompts, this.sampling(this.longest.step))
     return requests.map((request, at) => {
       const line = lines[at]
       if (!line) return nothing
@@ -53,9 +48,9 @@ export class ChatStepTeacher implements StepTeacher {
   }
 
   async writeAll(requests: readonly ThoughtsRequest[]): Promise<Written[]> {
-    const prompts = requests.map(({ question, answer }) => this.wholePrompt(question, answer))
+    const prompts = requests.map(({ question, answer }) => this.prompts.whole(question, answer))
     const longest = Math.max(1, ...requests.map(({ walk }) => walk.length))
-    const written = await this.chat.respond(prompts, 1, this.sampling(longest * this.stepTokens))
+    const written = await this.chat.respond(prompts, 1, this.sampling(longest * this.longest.step))
     return requests.map(({ question, walk }, at) => {
       const [response] = written[at] ?? []
       if (!response) return nothing
@@ -64,9 +59,9 @@ export class ChatStepTeacher implements StepTeacher {
   }
 
   async answerBlind(requests: readonly BlindRequest[]): Promise<(number | null)[]> {
-    const prompts = requests.map(({ question, thoughts }) => this.blindPrompt(question, thoughts))
+    const prompts = requests.map(({ question, thoughts }) => this.prompts.blind(question, thoughts))
     const answers = await this.chat.respond(prompts, 1, {
-      maxTokens: this.stepTokens,
+      maxTokens: this.longest.step,
       temperature: 0,
       topP: 1,
     })
@@ -75,13 +70,9 @@ export class ChatStepTeacher implements StepTeacher {
 
   /** Responses to ranking questions in the student's form, free samples each. */
   async rank(questions: readonly Instance[]): Promise<ChatResponse[][]> {
-    const { k_free, max_new } = this.config.collect
-    const prompts = questions.map((question) => this.wholePrompt(question, null))
-    const samples = await this.chat.respond(
-      prompts,
-      k_free,
-      this.sampling(Math.max(max_new, 4 * this.stepTokens)),
-    )
+    const { k_free } = this.config.collect
+    const prompts = questions.map((question) => this.prompts.whole(question, null))
+    const samples = await this.chat.respond(prompts, k_free, this.sampling(this.longest.ranking))
     return questions.map((question, at) =>
       (samples[at] ?? []).map((response) => {
         const { think, answer } = partsOf(response)
@@ -97,26 +88,9 @@ export class ChatStepTeacher implements StepTeacher {
     return this.chat.close()
   }
 
-  private get stepTokens(): number {
-    const { step_max_new, step_words } = this.config.r2rec
-    return Math.max(step_max_new, 2 * step_words + 64)
-  }
-
   private sampling(maxTokens: number): ChatSampling {
     const { temperature, top_p } = this.config.collect
     return { maxTokens, temperature, topP: top_p }
-  }
-
-  private wholePrompt(question: Instance, answer: number | null): Prompt {
-    return this.words.question(this.dataset, question, 'reason', answer === null ? {} : { answer })
-  }
-
-  private blindPrompt(question: Instance, thoughts: readonly string[]): Prompt {
-    return fillTemplate(this.blind, {
-      ...this.words.shared(this.dataset, question, {}),
-      thoughts: thoughtsSoFar(thoughts),
-      item: titleOf(this.dataset, question.target),
-    })
   }
 
   /** Lines of a whole response, each with the student's head. */

@@ -13,10 +13,12 @@ import { type Collector, collect } from '../../phases/collection/collect.js'
 import { judged, keepBest, type Origin } from '../../phases/collection/trace-selection.js'
 import { askResponses } from '../../phases/prediction/responses.js'
 import type { PhaseContext } from '../../phases/run/context.js'
+import { askedInstances } from '../../phases/run/instances.js'
 import type { CollectSummary } from '../../phases/run/run-record.js'
 import { baseStage } from '../../phases/run/stage-models.js'
 import { derivedSeed, streamId } from '../../phases/run/streams.js'
 import { partsText } from '../../prompts/prompt.js'
+import { planLine } from '../../teacher/openai/plan.js'
 import { ChatTeacher } from '../../teacher/openai/teacher.js'
 import type { GateResult, Trace } from '../method.js'
 import { R2RecBuiltinTeacher } from './builtin-teacher.js'
@@ -25,9 +27,10 @@ import { asR2Rec, type R2Rec } from './index.js'
 import { rankingParts } from './interaction-of-thoughts.js'
 import { type Explained, explain, taskOf } from './progressive-masked-prompting.js'
 import { QualityFilter } from './quality-filter.js'
-import { askingChains, evidenceOf, ratingQuestion, shownRating } from './question.js'
+import { ratingQuestions } from './rating-questions.js'
 import { SelfTeacher } from './self-teacher.js'
 import type { StepTeacher } from './step-teacher.js'
+import { r2recTeacherPlan } from './teacher-plan.js'
 import { walksOf } from './walk.js'
 
 /** Streams of one question: its steps, and the blind answer behind them. */
@@ -36,13 +39,16 @@ const stepsPerQuestion = 64
 export function traceCollection(context: PhaseContext): Promise<CollectSummary> {
   const method = asR2Rec(context.method)
   return collect(context, async (written) => {
-    const { config, dataset, run, signal } = context
-    const chat =
-      config.teacher.kind === 'openai'
-        ? new ChatStepTeacher(await ChatTeacher.open(config, run.path, signal), config, dataset, method)
-        : null
+    const chat = context.config.teacher.kind === 'openai' ? await chatTeacher(context, method) : null
     return new TripleCollector(context, method, written, chat)
   })
+}
+
+async function chatTeacher(context: PhaseContext, method: R2Rec): Promise<ChatStepTeacher> {
+  const { config, dataset, run, signal, progress } = context
+  const chat = await ChatTeacher.open(config, run.path, signal)
+  if (!config.teacher.replay) progress.note(planLine(r2recTeacherPlan(context, askedInstances(context))))
+  return new ChatStepTeacher(chat, config, dataset, method)
 }
 
 class TripleCollector implements Collector {
@@ -100,7 +106,8 @@ class TripleCollector implements Collector {
     teacher: StepTeacher,
     chunk: number,
   ): Promise<Trace[]> {
-    const questions = instances.flatMap((instance) => this.ratingQuestions(instance))
+    const { dataset, config } = this.context
+    const questions = instances.flatMap((instance) => ratingQuestions(config, this.method, dataset, instance))
     // The fill draws nothing: its teacher is the builtin one.
     const place = Math.max(0, chunk)
     const tasks = questions.map(({ question, answer }, index) =>
@@ -108,23 +115,8 @@ class TripleCollector implements Collector {
         streamId('collect_hinted', place, Math.floor(index / 32), (index % 32) * stepsPerQuestion + step),
       ),
     )
-    const explained = await explain(tasks, teacher, this.context.config.r2rec.prompting)
+    const explained = await explain(tasks, teacher, config.r2rec.prompting)
     return explained.map((one) => this.ratingTrace(one, teacher))
-  }
-
-  /** One for each chain; one without a chain where there is none; none where the rating is not known. */
-  private ratingQuestions(instance: Instance): { readonly question: Instance; readonly answer: number }[] {
-    const { dataset, config } = this.context
-    const { triples, chains: wanted } = config.r2rec
-    if (triples === 0) return []
-    const source = this.method.chainSource(dataset)
-    const chains = wanted === 0 ? [] : askingChains(source, instance, triples)
-    const shown = chains.length === 0 ? [[]] : chains.map((chain) => [chain])
-    return shown.flatMap((own) => {
-      const question = ratingQuestion(dataset, instance, own)
-      const answer = shownRating(dataset, evidenceOf(question).answer)
-      return answer === null ? [] : [{ question, answer }]
-    })
   }
 
   private ratingTrace({ task, thoughts, blind, tokens }: Explained, teacher: StepTeacher): Trace {

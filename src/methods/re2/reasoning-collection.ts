@@ -8,14 +8,17 @@
 import { collect } from '../../phases/collection/collect.js'
 import type { TraceChoice } from '../../phases/collection/trace-selection.js'
 import type { PhaseContext } from '../../phases/run/context.js'
+import { askedInstances } from '../../phases/run/instances.js'
 import type { CollectSummary } from '../../phases/run/run-record.js'
 import { partsText } from '../../prompts/prompt.js'
 import { BuiltinTeacher } from '../../teacher/builtin.js'
+import { planLine } from '../../teacher/openai/plan.js'
 import { ChatTeacher } from '../../teacher/openai/teacher.js'
 import type { Trace } from '../method.js'
 import { BoilerplateFilter } from './dedupe.js'
 import { Passes } from './passes.js'
 import { selectTraces } from './selection.js'
+import { re2TeacherPlan } from './teacher-plan.js'
 import { ChatWriter, type PassWriter, SelfWriter } from './writers.js'
 
 export function reasoningCollection(context: PhaseContext): Promise<CollectSummary> {
@@ -33,10 +36,12 @@ export function reasoningCollection(context: PhaseContext): Promise<CollectSumma
 
 /** Null: the builtin teacher alone. */
 async function writerOf(context: PhaseContext): Promise<PassWriter | null> {
-  const { config, run, signal } = context
+  const { config, run, signal, progress } = context
   if (config.teacher.kind === 'builtin') return null
   if (config.teacher.kind === 'self') return new SelfWriter(context)
-  return new ChatWriter(context, await ChatTeacher.open(config, run.path, signal))
+  const teacher = await ChatTeacher.open(config, run.path, signal)
+  if (!config.teacher.replay) progress.note(planLine(re2TeacherPlan(context, askedInstances(context))))
+  return new ChatWriter(context, teacher)
 }
 
 /** The filter of repeated reasoning, brought to where the last sitting left it. */

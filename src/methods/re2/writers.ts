@@ -11,6 +11,7 @@ import { baseStage } from '../../phases/run/stage-models.js'
 import { derivedSeed, streamId } from '../../phases/run/streams.js'
 import type { ChatTeacher } from '../../teacher/openai/teacher.js'
 import { re2 } from './index.js'
+import { answerTokens } from './teacher-plan.js'
 
 export interface PassRequest {
   readonly pass: 'A' | 'B'
@@ -81,12 +82,10 @@ export class ChatWriter implements PassWriter {
     { pass, samples }: PassRequest,
   ): Promise<readonly (readonly PassResponse[])[]> {
     const { config, dataset } = this.context
-    const { max_new, temperature, top_p: topP } = config.collect
+    const { temperature, top_p: topP } = config.collect
     const asking = re2({ maxWords: config.prompt.max_words })
     const prompts = instances.map((instance) => asking.prompt(dataset, instance, modeOf(pass)))
-    // A teacher's tokens are not the student's, and the limit in words is what both are told.
-    const maxTokens = Math.max(max_new, 3 * config.prompt.max_words + 64)
-    return this.teacher.respond(prompts, samples, { maxTokens, temperature, topP })
+    return this.teacher.respond(prompts, samples, { maxTokens: answerTokens(config), temperature, topP })
   }
 
   close(): Promise<void> {

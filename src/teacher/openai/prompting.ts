@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto'
 import type { Prompt, PromptPart } from '../../prompts/prompt.js'
 import { fillTemplate, loadTemplate } from '../../prompts/template.js'
-import type { AnswerSchema, ChatChoice, ChatMessage } from './chat.js'
+import { type AnswerSchema, type ChatChoice, type ChatMessage, promptTokens } from './chat.js'
 
 const markedTitles = loadTemplate(new URL('./prompts/marked-titles.txt', import.meta.url))
 const jsonForm = loadTemplate(new URL('./prompts/json-form.txt', import.meta.url))
@@ -47,6 +47,12 @@ export function markedPrompt(prompt: Prompt, asJson: boolean): MarkedPrompt {
   if (!asJson) return { messages: ruled, nonce }
   const last = ruled.at(-1) as ChatMessage
   return { messages: [...ruled.slice(0, -1), { ...last, content: `${last.content}\n${form}` }], nonce }
+}
+
+/** Mean over prompts, rough. */
+export function askedTokens(prompts: readonly Prompt[], asJson: boolean): number {
+  const tokens = prompts.map((prompt) => promptTokens(markedPrompt(prompt, asJson).messages))
+  return tokens.reduce((sum, one) => sum + one, 0) / Math.max(1, tokens.length)
 }
 
 /** 48 bits that nobody knows who writes a title; none that stands in the prompt. */
