@@ -6,6 +6,7 @@ import { count, duration, metric, percent, quantity } from './numbers.js'
 import type { RunFiles } from './run-files.js'
 import { watchedSamples } from './sample.js'
 import { type Block, figuresBlock, type Section } from './story-blocks.js'
+import { teacherBlocks } from './story-teacher.js'
 
 const passLabels = { A: 'A, unhinted', B: 'B, hinted', C: 'C, filled by the builtin teacher' } as const
 
@@ -23,7 +24,7 @@ export function collectionSection(run: RunFiles, figures: readonly Figure[]): Se
   const blocks: Block[] = [
     {
       kind: 'text',
-      text: `The model was asked to explain and then to choose for ${count(collect.instances)} training instances; ${count(collect.sampled)} responses were judged and ${count(kept)} kept. Pass A does not see the answer. Pass B is asked only where A kept nothing and sees the answer as a private note, which is not stored. ${percent(collect.builtin_share)} of what was kept was written by the builtin template teacher, not by a language model.`,
+      text: `${'teacher' in collect && collect.teacher ? 'Another model' : 'The model'} was asked to explain and then to choose for ${count(collect.instances)} training instances; ${count(collect.sampled)} responses were judged and ${count(kept)} kept. Pass A does not see the answer. Pass B is asked only where A kept nothing and sees the answer as a private note, which is not stored. ${percent(collect.builtin_share)} of what was kept was written by the builtin template teacher, not by a language model.`,
     },
     {
       kind: 'table',
@@ -51,6 +52,7 @@ export function collectionSection(run: RunFiles, figures: readonly Figure[]): Se
       ]),
     })
   }
+  blocks.push(...teacherBlocks(collect))
   blocks.push(...rejections(collect.rejected))
   const figure = figuresBlock(figures, 'collect')
   blocks.push(

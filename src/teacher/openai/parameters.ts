@@ -34,6 +34,9 @@ const named: readonly (readonly [string, RegExp])[] = [
   ['n', /(\bn\b.*(choice|completion|support|must|only|equal))|["'`]n["'`]/i],
 ]
 
+/** A prompt that does not fit says nothing of what the server can do. */
+const aboutLength = /context|too long|too many tokens/i
+
 type Without = (feature: string) => boolean
 
 export function requestBody(options: BodyOptions, without: Without): Record<string, unknown> {
@@ -63,7 +66,7 @@ export function refusedFeature(
   { cause, text }: Failure,
   body: Readonly<Record<string, unknown>>,
 ): string | null {
-  if (cause !== 'request') return null
+  if (cause !== 'request' || aboutLength.test(text)) return null
   for (const [feature, pattern] of named) {
     const sent = feature === 'json_schema' ? formatFeature(body) : feature in body ? feature : null
     if (sent !== null && pattern.test(text)) return sent
