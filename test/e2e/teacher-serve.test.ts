@@ -13,9 +13,7 @@ import type { CollectSummary } from '../../src/phases/run/run-record.js'
 import { cli, finished, isRunning, start, workFolder, writeSettings } from './command-line.js'
 
 const folder = workFolder()
-const model = process.env['REASONREC_MODELS']
-  ? join(process.env['REASONREC_MODELS'], 'minimind2-small')
-  : null
+const model = process.env.REASONREC_MODELS ? join(process.env.REASONREC_MODELS, 'minimind2-small') : null
 if (!model) console.log('skipped: REASONREC_MODELS is not set, so there is no model to teach with')
 else if (!existsSync(model)) throw new Error(`REASONREC_MODELS holds no minimind2-small`)
 

@@ -73,9 +73,13 @@ export const teacher = z
       'Speed of one answer that the estimate before a run takes for granted; nothing else reads it.',
       { unit: 'tokens per second' },
     ),
-    attempts: key(count().default(12), 'Attempts at one request before it is given up.', {
-      unit: 'attempts',
-    }),
+    attempts: key(
+      count().default(12),
+      'Attempts at one request before it is given up; times that the server was busy are not counted.',
+      {
+        unit: 'attempts',
+      },
+    ),
     answer_attempts: key(
       count().default(2),
       'Of these, how many may end in an answer that cannot be read; each one is paid.',

@@ -48,6 +48,8 @@ export class ChatClient {
   private readonly asking = new Map<string, Promise<DoneEntry | Failure>>()
   private readonly sending = new Set<Promise<unknown>>()
   private readonly stopped = new AbortController()
+  /** Requests in a row that the server called impossible. */
+  private impossible = 0
   private readonly forward = (): void => {
     this.end(this.signal.reason)
   }
@@ -150,20 +152,22 @@ export class ChatClient {
 
   private async attempts(question: Question, connection: Connection): Promise<DoneEntry | Failure> {
     const { attempts, answer_attempts } = this.settings
-    let [tried, unreadable] = [0, 0]
+    let [sent, tried, unreadable] = [0, 0, 0]
     for (;;) {
       const seed = attemptSeed(question.key, unreadable)
       const attempted = await this.pace.run(
         () => this.kept(this.attempt(question, seed, connection)),
-        tried > 0,
+        sent > 0,
       )
       if ('done' in attempted) return attempted.done
       const { failure, dropped } = attempted
       if (dropped) continue
-      tried++
+      sent++
+      // A busy server is waited for: it is the breaker that ends that, not this request.
+      if (failure.cause !== 'busy') tried++
       if (failure.cause === 'answer') unreadable++
       if (!isRetried(failure) || tried >= attempts || unreadable >= answer_attempts) return failure
-      await this.backOff(tried, failure.retryAfterMs)
+      await this.backOff(sent, failure.retryAfterMs)
     }
   }
 
@@ -188,6 +192,7 @@ export class ChatClient {
         const { choices, usage } = completion
         const cost = costOf(this.prices, usage)
         this.pace.answered()
+        this.impossible = 0
         if (!isReadable(completion)) {
           const failure = { ...unreadable, text: `cannot be read: ${choices[0]?.text.slice(0, 120)}` }
           await this.orEnd(
@@ -216,21 +221,24 @@ export class ChatClient {
     const { cause, text, retryAfterMs } = failure
     const cost = maybeBilled(failure) ? worst : 0
     await this.orEnd(this.ledger.note({ entry: 'fail', key, cause, text, usage: null, cost }))
-    if (cause === 'refused') throw this.end(refused(failure, this.settings))
+    const feature = refusedFeature(failure, body)
+    // One request may be impossible; many in a row mean that all are.
+    this.impossible = cause === 'request' && feature === null ? this.impossible + 1 : this.impossible
+    if (cause === 'refused' || this.impossible >= this.settings.breaker)
+      throw this.end(refused(failure, this.settings))
     if (isCongestion(failure)) this.pace.congested(began, retryAfterMs)
     if (isBreakdown(failure)) {
       const down = this.pace.brokeDown(text)
       if (down) throw this.end(down)
     }
-    const feature = refusedFeature(failure, body)
     if (feature !== null && !this.ledger.isWithout(feature))
       await this.orEnd(this.ledger.note({ entry: 'without', feature }))
     return { failure, dropped: feature !== null }
   }
 
-  /** Full jitter: anything up to base * 2^tried; not before the server wants it. */
-  private async backOff(tried: number, retryAfterMs: number | null): Promise<void> {
-    const most = 1000 * this.settings.backoff * Math.min(longestBackoff, 2 ** (tried - 1))
+  /** Full jitter: anything up to base * 2^sent; not before the server wants it. */
+  private async backOff(sent: number, retryAfterMs: number | null): Promise<void> {
+    const most = 1000 * this.settings.backoff * Math.min(longestBackoff, 2 ** (sent - 1))
     const milliseconds = (retryAfterMs ?? 0) + Math.random() * most
     await delay(milliseconds, undefined, { signal: this.stopped.signal }).catch(() =>
       this.stopped.signal.throwIfAborted(),

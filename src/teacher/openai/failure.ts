@@ -1,6 +1,6 @@
 /**
  * Why an attempt failed and what follows from it. Status codes after reliability.md: 408, 409, 429, 5xx, sockets,
- * timeouts and answers that are none are tried again; 401, 403 and 404 end the work (key, address or model are wrong);
+ * timeouts and answers that are none are tried again; 401 to 404 end the work (key, money, address or model are wrong);
  * other 4xx end the request. `billed`: the server may have worked, so an attempt without a count is taken at its worst.
  */
 
@@ -18,7 +18,7 @@ export type FailureCause =
   | 'empty' // no choice, or choices without text
   | 'answer' // whole, but not what the reader can read
   | 'request' // 400, 413, 422: this request
-  | 'refused' // 401, 403, 404: every request
+  | 'refused' // 401, 402, 403, 404, a quota that is used up: every request
 
 export interface Failure {
   readonly cause: FailureCause
@@ -44,8 +44,8 @@ const retried: ReadonlySet<FailureCause> = new Set([
 const unbilled: ReadonlySet<FailureCause> = new Set(['busy', 'server', 'connection', 'request', 'refused'])
 /** Signs that the server has too much to do. */
 const congested: ReadonlySet<FailureCause> = new Set(['busy', 'idle', 'total'])
-/** The server answered as it should, whatever it said: no reason to leave it alone for a while. */
-const healthy: ReadonlySet<FailureCause> = new Set(['answer', 'request', 'busy'])
+/** The server did its work. Many of the others in a row are a reason to leave it alone for a while. */
+const healthy: ReadonlySet<FailureCause> = new Set(['answer', 'request'])
 
 export const isRetried = ({ cause }: Failure): boolean => retried.has(cause)
 export const maybeBilled = ({ cause }: Failure): boolean => !unbilled.has(cause)
@@ -74,6 +74,7 @@ export function failureOf(error: unknown, clean: (text: string) => string): Fail
 function ofStatus({ status, headers }: APIError, text: string): Failure {
   const retryAfterMs = retryAfter(headers ?? null)
   const cause = ((): FailureCause => {
+    if (status === 402 || (status === 429 && /insufficient_quota|current quota/i.test(text))) return 'refused'
     if (status === 429 || (status === 503 && retryAfterMs !== null)) return 'busy'
     if (status === 401 || status === 403 || status === 404) return 'refused'
     if (status === 408 || status === 409 || (status ?? 0) >= 500) return 'server'

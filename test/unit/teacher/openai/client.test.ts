@@ -164,6 +164,31 @@ describe('a teacher behind a server', () => {
     expect(server.received.length).toBeLessThanOrEqual(3)
   })
 
+  it('ends when the money of the account is gone, and when every request is impossible', async () => {
+    const refusal = (status: number, message: string) => ({
+      behaviour: (_: unknown, response: import('node:http').ServerResponse) => {
+        response
+          .writeHead(status, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ error: { message } }))
+        return true
+      },
+    })
+    const askMany = (client: ChatClient) =>
+      Promise.all(Array.from({ length: 12 }, (_, k) => client.ask(asked(`q${k}`), text)))
+    for (const server of [
+      await serve(refusal(429, 'You exceeded your current quota')),
+      await serve(refusal(400, 'bad template')),
+    ])
+      await expect(withClient(settingsFor(server, { breaker: 6 }), askMany)).rejects.toMatchObject({
+        code: 'RR_TEACHER_REFUSED',
+      })
+    // One alone is given up.
+    const server = await serve({ ...refusal(400, 'the context is 512 tokens') })
+    const outcome = await withClient(settingsFor(server), (client) => client.ask(asked('long'), text))
+    expect(outcome).toMatchObject({ answered: false, error: { code: 'RR_TEACHER_ANSWER' } })
+    expect(server.received).toHaveLength(1)
+  })
+
   it('leaves out what a server refuses, and remembers it', async () => {
     const formats: unknown[] = []
     const server = await serve({
