@@ -48,9 +48,16 @@ describe.skipIf(!model)('a served model as the teacher of the embedded student',
         answer_attempts: 1,
         logprobs: true,
       },
-      prompt: { max_words: 20 },
       r2rec: { triples: 1, chains: 1, step_words: 8, step_max_new: 12, gates: ['form'], tolerance: 4 },
-      collect: { instances: 2, k_free: 1, k_hint: 0, max_new: 24, fill_below: 12, fill_to: 12 },
+      collect: {
+        instances: 2,
+        k_free: 1,
+        k_hint: 0,
+        max_new: 24,
+        fill: 'builtin',
+        fill_below: 12,
+        fill_to: 12,
+      },
       sft: { epochs: 1, batch: 8 },
     })
 
