@@ -22,6 +22,8 @@ export interface Side {
 /** Beyond this the shortest run says little about the usual one. */
 const acceptedSpread = 0.25
 const attempts = 3
+/** Milliseconds: threads of the other side that wait for more work by spinning have gone to sleep by then. */
+const pause = 10
 /** Share of the limit; what takes longer has no need of a run that does not count. */
 const longRun = 0.25
 
@@ -62,7 +64,10 @@ export async function inTurn(
     const least = Math.min(2, rounds) - timings[0]!.length
     const count = Math.max(least, Math.min(wanted, Math.floor((limit - spent()) / round)))
     for (let done = 0; done < count; done++)
-      for (const [side, run] of sides.entries()) timings[side]!.push(await run())
+      for (const [side, run] of sides.entries()) {
+        await new Promise((resolve) => setTimeout(resolve, pause))
+        timings[side]!.push(await run())
+      }
     const found = timings.map(sideOf)
     if (best === null || worstSpread(found) < worstSpread(best)) best = found
     if (worstSpread(best) <= acceptedSpread || spent() + count * round > limit) break
