@@ -20,6 +20,7 @@ import { imitateCommand } from './commands/imitate.js'
 import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { internalizeCommand } from './commands/internalize.js'
+import { judgeCommand } from './commands/judge.js'
 import { modelCommand } from './commands/model.js'
 import { planCommand } from './commands/plan.js'
 import { presetsCommand } from './commands/presets.js'
@@ -52,6 +53,7 @@ async function main(): Promise<void> {
     .command(chainsCommand)
     .command(ablateCommand)
     .command(compareCommand)
+    .command(judgeCommand)
     .command(inspectCommand)
     .command(exportCommand)
     .command(modelCommand)

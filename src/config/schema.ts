@@ -12,6 +12,7 @@ import { graph } from './sections/graph.js'
 import { sft } from './sections/imitate.js'
 import { data, model, prompt } from './sections/input.js'
 import { rl } from './sections/internalize.js'
+import { judge } from './sections/judge.js'
 import { evaluation, report } from './sections/output.js'
 import { r2rec } from './sections/r2rec.js'
 import { teacher } from './sections/teacher.js'
@@ -35,6 +36,7 @@ export const configSchema = z.strictObject({
   sft,
   rl,
   eval: evaluation,
+  judge,
   baselines,
   report,
 })

@@ -9,6 +9,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ReasonrecError } from '../engine/errors.js'
+import { type JudgeReport, judgeFile } from '../judge/judge-report.js'
 import type { Trace } from '../methods/method.js'
 import type {
   CollectMetrics,
@@ -37,6 +38,8 @@ export interface RunFiles {
   readonly validations: readonly ValidationMetrics[]
   readonly samples: readonly SampleLine[]
   readonly collect: CollectCounts | null
+  /** What a judge said, where one was asked (reasonrec judge). */
+  readonly judge?: JudgeReport | null
   /** config.yaml as it was run, unparsed. */
   readonly config: string | null
   /** What could not be found or read, in words, for the reader of the report. */
@@ -71,6 +74,7 @@ export async function readRun(runDirectory: string): Promise<RunFiles> {
     validations: metrics.filter((line) => line.phase === 'evaluate'),
     samples: samples.filter((line) => Array.isArray(line.history) && typeof line.reasoning === 'string'),
     collect,
+    judge: await readJudge(join(directory, judgeFile), missing),
     config,
     missing,
   }
@@ -78,6 +82,13 @@ export async function readRun(runDirectory: string): Promise<RunFiles> {
   if (config === null) missing.push('config.yaml: the configuration as it was run')
   missing.push(...missingPhases(run))
   return run
+}
+
+async function readJudge(path: string, missing: string[]): Promise<JudgeReport | null> {
+  const text = await readFile(path, 'utf8').catch(() => null)
+  const report = text === null ? null : (parseObject(text) as JudgeReport | null)
+  if (text !== null && report?.schema !== 1) missing.push(`${judgeFile}: not readable`)
+  return report?.schema === 1 ? report : null
 }
 
 function missingPhases(run: RunFiles): string[] {

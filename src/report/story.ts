@@ -6,6 +6,7 @@
 import type { SetFacts } from '../phases/run/run-record.js'
 import { publishedComparison } from './comparison.js'
 import type { Figure } from './figure-style.js'
+import { judgeSection } from './judge-text.js'
 import { fullRowLabel, isCounted, modeLabel, rowLabel, storyModels } from './labels.js'
 import {
   count,
@@ -51,6 +52,7 @@ export function storyOf(run: RunFiles, figures: readonly Figure[]): Story {
           ]),
       samplesSection(run),
       qualitySection(run, figures),
+      judgeSection(run),
       costSection(run),
       configSection(run),
     ].filter((section) => section.blocks.length > 0),

@@ -33,7 +33,7 @@ const srcRanks = [
   ['data'],
   ['quickstart/catalogue-words.ts', 'quickstart/world.ts', 'quickstart/dataset.ts', 'quickstart/embedded.ts'],
   ['config', 'rewards', 'eval'],
-  ['methods/method.ts', 'teacher', 'serve'],
+  ['methods/method.ts', 'teacher', 'judge', 'serve'],
   ['phases/run/run-record.ts', 'phases/run/progress.ts'],
   ['report'],
   ['phases'],
