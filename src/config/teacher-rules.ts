@@ -35,6 +35,21 @@ const rules: readonly Rule[] = [
     what: 'teacher.max_cost without a price',
     remedy: 'set teacher.price_in and teacher.price_out',
   },
+  {
+    broken: ({ judge }) => judge.model !== null && judge.baseURL === null && !judge.replay,
+    what: 'judge.model without judge.baseURL',
+    remedy: 'give the address of the server, up to and with /v1',
+  },
+  {
+    broken: ({ judge }) => !judge.insecure && isClear(judge.baseURL),
+    what: 'judge.baseURL is http:// to another machine, where everybody on the way reads prompts and key',
+    remedy: 'use https://, or set judge.insecure to true',
+  },
+  {
+    broken: ({ judge }) => judge.max_cost !== null && judge.price_in + judge.price_out === 0,
+    what: 'judge.max_cost without a price',
+    remedy: 'set judge.price_in and judge.price_out',
+  },
 ]
 
 export function checkTeacherRules(config: Config): void {
@@ -50,7 +65,7 @@ function isClear(address: string | null): boolean {
 
 /** Somebody may have written a key there. */
 export function hidden([section]: readonly PropertyKey[]): boolean {
-  return section === 'teacher'
+  return section === 'teacher' || section === 'judge'
 }
 
 /** collect.regime is teacher.kind since there are teachers behind a server. */

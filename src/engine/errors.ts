@@ -34,7 +34,7 @@ const exitStatusByCode: readonly (readonly [RegExp, number])[] = [
   [/^RR_(USAGE|CONFIG|UNKNOWN_KEY|OUTPUT|WRITE_FAILED)/, 2],
   [/^RR_PLAN/, 3],
   [/^RR_DATA|^RR_NO_/, 4],
-  [/^RR_TEACHER/, 5],
+  [/^RR_(TEACHER|JUDGE)/, 5],
   [/^RR_(NUMERIC|NON_FINITE_LOSS)/, 11],
   [/^RR_(OUT_OF_MEMORY|MEMORY)/, 12],
   [/^RR_(ISA|DEVICE|ADDON)/, 13],

@@ -81,7 +81,7 @@ export async function calibrate(
     const [good, bad] = [sound[index], faulty[place]]
     return Boolean(good && bad && scoreOf(bad) < scoreOf(good))
   })
-  const wins = compared.map((twice) => twice !== null && twice.every((winner) => winner === 'A'))
+  const wins = compared.map((twice) => twice?.every((winner) => winner === 'A') === true)
   const decided = compared.filter((twice) => twice?.some((winner) => winner !== 'tie'))
   const moved = decided.filter((twice) => twice?.includes('A') && twice.includes('B'))
   const verdict = (found: readonly boolean[]): ModeCalibration => {

@@ -69,7 +69,7 @@ export class ComposedReward {
   /** `judge` is asked where a term needs one. */
   constructor(
     private readonly composition: RewardComposition,
-    settings: RewardSettings,
+    private readonly settings: RewardSettings,
     readonly judge: Judge | null = null,
   ) {
     const ids = Object.entries(composition.weights).filter(
@@ -77,6 +77,11 @@ export class ComposedReward {
     )
     this.terms = ids.map(([id]) => rewardTerm(id, settings))
     this.gate = rewardTerm(composition.gate ?? 'fmt', settings)
+  }
+
+  /** The same reward, asking this judge. */
+  withJudge(judge: Judge): ComposedReward {
+    return new ComposedReward(this.composition, this.settings, judge)
   }
 
   /** What the rollouts must carry; forward passes that nobody needs can be left out. */

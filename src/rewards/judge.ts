@@ -1,7 +1,8 @@
 /**
  * judge = a judge's score of the reasoning, 0 to 1 (spec 7.5); NaN where it gave none, so that the group's mean stands in.
  * A judge is anything that answers with scores. It is shown history, candidates, reasoning and answer: never the target,
- * never who wrote it. Scores are kept by the hash of what it is shown; ScoreFile reads such a store from a file.
+ * never who wrote it. Scores are kept by the hash of what it is shown: ScoreFile reads such a store from a file, a judge
+ * behind a server (src/judge) has its ledger.
  */
 
 import { createHash } from 'node:crypto'
@@ -108,7 +109,7 @@ function scoreLine(line: string): { readonly key: string; readonly score: number
 
 export function noJudge(): ReasonrecError {
   return new ReasonrecError('RR_CONFIG_JUDGE', 'the reward term judge has a weight, but there is no judge', {
-    expected: 'scores by hash in rl.reward.judge_scores',
-    remedy: 'give the file, or leave the term out (rl.reward.weights.judge: 0)',
+    expected: 'scores by hash in rl.reward.judge_scores, or a judge behind a server (judge.model)',
+    remedy: 'give one of them, or leave the term out (rl.reward.weights.judge: 0)',
   })
 }

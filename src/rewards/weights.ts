@@ -35,7 +35,7 @@ const gates: readonly string[] = ['fmt', 'answered']
 
 /** @throws RR_CONFIG_REWARD, RR_CONFIG_JUDGE */
 export function rewardOf(
-  { rl }: Pick<Config, 'rl'>,
+  { rl, judge: server }: Pick<Config, 'rl' | 'judge'>,
   method: MethodReward,
   own: readonly OwnTerm[],
 ): ComposedReward {
@@ -61,7 +61,8 @@ export function rewardOf(
       },
     )
   }
-  if (weights.judge && reward.judge_scores === null) throw noJudge()
+  // A judge behind a server is opened where it is asked (phases/internalization/reward-judge.ts).
+  if (weights.judge && reward.judge_scores === null && server.model === null) throw noJudge()
   const judge = weights.judge && reward.judge_scores !== null ? new ScoreFile(reward.judge_scores) : null
   const floor = reward.floor === 'method' ? method.floor : reward.floor === 'on'
   return new ComposedReward(

@@ -1,6 +1,5 @@
 /** Who judges reasonings, how many, and what it must find before its scores are believed (docs/evaluation.md). */
 
-import { z } from 'zod'
 import { count, key, share } from '../key.js'
 import { teacher } from './teacher.js'
 

@@ -16,7 +16,10 @@ export function reinforcementLearning(context: PhaseContext): Promise<void> {
   return internalize(context, r2recReward(context.config, context.ownTerms))
 }
 
-export function r2recReward(config: Pick<Config, 'rl'>, own: readonly OwnTerm[] = []): ComposedReward {
+export function r2recReward(
+  config: Pick<Config, 'rl' | 'judge'>,
+  own: readonly OwnTerm[] = [],
+): ComposedReward {
   const { hit, ndcg_top, steps, rating } = config.rl.reward
   return rewardOf(
     config,

@@ -17,7 +17,10 @@ export function patternInternalization(context: PhaseContext): Promise<void> {
   return internalize(context, re2Reward(context.config, context.ownTerms))
 }
 
-export function re2Reward(config: Pick<Config, 'rl'>, own: readonly OwnTerm[] = []): ComposedReward {
+export function re2Reward(
+  config: Pick<Config, 'rl' | 'judge'>,
+  own: readonly OwnTerm[] = [],
+): ComposedReward {
   const { hit, ndcg_cand, gain_kind, gain, ground, len, rep } = config.rl.reward
   return rewardOf(
     config,

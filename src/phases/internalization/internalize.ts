@@ -18,6 +18,7 @@ import { isSteered, type PolicyWeights, startingWeights, steeredWeights } from '
 import { tokenDivergence } from './policy-penalty.js'
 import { type PolicySetting, preparePolicy, publishPolicy } from './policy-setup.js'
 import { updatePolicy } from './policy-update.js'
+import { rewardInUse } from './reward-judge.js'
 import { rolledOut } from './rollout-rounds.js'
 import type { RolloutGroup } from './rollouts.js'
 import { watchPrompts } from './watched-prompts.js'
@@ -25,15 +26,20 @@ import { watchPrompts } from './watched-prompts.js'
 export async function internalize(context: PhaseContext, reward: ComposedReward): Promise<void> {
   const { config, run, progress } = context
   if (run.isDone('internalize')) return
-  const setting = await preparePolicy(context, reward)
-  const { training } = setting
-  progress.start('internalize', config.rl.steps, 'steps')
-  progress.advance(training.step, 0)
-  await training.guarded(async () => {
-    if (training.step === 0) await watchPrompts(context, setting.policy, 0)
-    while (training.step < config.rl.steps) await internalizeStep(context, setting)
-    await publishPolicy(context, training)
-  })
+  const inUse = await rewardInUse(context, reward)
+  try {
+    const setting = await preparePolicy(context, inUse.reward)
+    const { training } = setting
+    progress.start('internalize', config.rl.steps, 'steps')
+    progress.advance(training.step, 0)
+    await training.guarded(async () => {
+      if (training.step === 0) await watchPrompts(context, setting.policy, 0)
+      while (training.step < config.rl.steps) await internalizeStep(context, setting)
+      await publishPolicy(context, training)
+    })
+  } finally {
+    await inUse.close()
+  }
   progress.end()
   run.finish('internalize')
 }
