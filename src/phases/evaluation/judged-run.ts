@@ -82,7 +82,7 @@ function answersOf({ path, config, dataset }: JudgedRun, row: string): RowAnswer
   )
   const [some] = lines
   if (!some)
-    throw new ReasonrecError('RR_DATA_NO_ROW', `the run holds no reasoning of ${row}`, {
+    throw new ReasonrecError('RR_DATA_ROW', `the run holds no reasoning of ${row}`, {
       expected: `lines of row ${row} under ${config.eval.mode} in predictions.jsonl`,
       remedy: 'evaluate the run first, or name another --row',
     })
