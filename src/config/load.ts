@@ -46,14 +46,17 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   for (const [path, value] of Object.entries(sources.options)) {
     layers.push({ values: nest(path.split('.'), value), where: () => `option for ${path}` })
   }
-  return withTestFolder(withRewardHashes(checkedConfig(layers)))
+  return withWholePaths(withRewardHashes(checkedConfig(layers)))
 }
 
-/** A run is resumed from anywhere, so the folder that is tested on is a whole path. */
-function withTestFolder(loaded: LoadedConfig): LoadedConfig {
-  const { eval: evaluation } = loaded.config
-  if (evaluation.data === null || evaluation.data === embedded) return loaded
-  const config = { ...loaded.config, eval: { ...evaluation, data: resolve(evaluation.data) } }
+/** A run is resumed from anywhere, so folders that it reads later (tests, the ledger of a teacher) are whole paths. */
+function withWholePaths(loaded: LoadedConfig): LoadedConfig {
+  const { eval: evaluation, teacher } = loaded.config
+  const data =
+    evaluation.data === null || evaluation.data === embedded ? evaluation.data : resolve(evaluation.data)
+  const ledger = teacher.ledger === null ? null : resolve(teacher.ledger)
+  if (data === evaluation.data && ledger === teacher.ledger) return loaded
+  const config = { ...loaded.config, eval: { ...evaluation, data }, teacher: { ...teacher, ledger } }
   return { config, hash: configHash(config) }
 }
 

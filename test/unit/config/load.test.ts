@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { canonicalJson, configYaml, loadConfig, readStoredConfig } from '../../../src/config/load.js'
 import { configKeys, configSchema } from '../../../src/config/schema.js'
@@ -116,5 +116,46 @@ describe('the schema', () => {
     expect(keys.length).toBeGreaterThan(80)
     for (const { path, consequence } of keys) expect(consequence.length, path).toBeGreaterThan(15)
     expect(configSchema.parse(configSchema.parse({}))).toEqual(configSchema.parse({}))
+  })
+})
+
+describe('the teacher', () => {
+  const teacher = (keys: string) => ({ ...none, set: [`teacher={${keys}}`] })
+  const server = 'kind: openai, model: m, baseURL: "http://127.0.0.1:8000/v1"'
+
+  it('is one key: self, builtin or a server', () => {
+    expect(loadConfig(none).config.teacher.kind).toBe('self')
+    expect(loadConfig({ ...none, set: ['teacher.kind=builtin'] }).config.teacher.kind).toBe('builtin')
+    expect(loadConfig(teacher(server)).config.teacher).toMatchObject({ kind: 'openai', apiKeyEnv: null })
+  })
+
+  it('may still be called collect.regime', () => {
+    const old = loadConfig({ ...none, set: ['collect={regime: builtin, chunk: 3}'] })
+    const now = loadConfig({ ...none, set: ['teacher.kind=builtin', 'collect.chunk=3'] })
+    expect(old).toEqual(now)
+  })
+
+  it.each([
+    ['kind: openai, model: m', /without teacher.baseURL/],
+    ['kind: openai, baseURL: "http://localhost:1/v1"', /without teacher.model/],
+    ['kind: openai, model: m, baseURL: "http://10.0.0.7:8000/v1"', /everybody on the way/],
+    ['baseURL: "http://127.0.0.1.example.com/v1"', /everybody on the way/],
+    [`${server}, max_cost: 1`, /without a price/],
+    [
+      `${server}, apiKeyEnv: sk-secret-1`,
+      /teacher.apiKeyEnv; expected the NAME .* got a value that is not shown/,
+    ],
+    ['baseURL: "https://me:sk-secret-1@example.com/v1"', /teacher.baseURL; .* got a value that is not shown/],
+    ['apiKey: sk-secret-1', /unknown key teacher.apiKey; did you mean teacher.apiKeyEnv/],
+  ])('is refused: %s', (keys, why) => {
+    const line = refusal(() => loadConfig(teacher(keys)))
+    expect(line).toMatch(why)
+    expect(line).not.toContain('sk-secret')
+  })
+
+  it('may be in the clear where somebody says so, and needs no server to be replayed', () => {
+    loadConfig(teacher('kind: openai, model: m, insecure: true, baseURL: "http://10.0.0.7:8000/v1"'))
+    const { config } = loadConfig(teacher('kind: openai, model: m, replay: true, ledger: some/where'))
+    expect(isAbsolute(config.teacher.ledger ?? '')).toBe(true)
   })
 })

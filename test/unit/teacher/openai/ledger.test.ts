@@ -1,8 +1,9 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   Ledger,
   ledgerLine,
@@ -10,6 +11,7 @@ import {
   readLedgerTotals,
 } from '../../../../src/teacher/openai/ledger.js'
 import type { DoneEntry, LedgerEntry } from '../../../../src/teacher/openai/tally.js'
+import { smallDisk } from '../../../fixtures/small-disk.js'
 
 let folder = ''
 let file = ''
@@ -114,6 +116,66 @@ describe('the ledger', () => {
     expect(readFileSync(file).length).toBe(Buffer.byteLength(text))
   })
 
+  it('says when the disk is full, keeps what it held, and goes on when there is room again', async () => {
+    const disk = smallDisk(1)
+    if (!disk) return
+    try {
+      const place = join(disk.path, 'teacher')
+      const ledger = await Ledger.open(place)
+      await ledger.append(done('a'))
+      disk.fill()
+      // More than the last page of the file could take.
+      const long = 'x'.repeat(10_000)
+      const full = await Promise.allSettled([ledger.append(done('b', long)), ledger.note(intent('c'))])
+      expect(full[0]).toMatchObject({ status: 'rejected', reason: { code: 'RR_OUTPUT_WRITE' } })
+      expect(ledger.answerTo('b')).toBeNull()
+      disk.free()
+      await ledger.append(done('b', long))
+      await ledger.close()
+      const again = await Ledger.open(place)
+      expect([again.answerTo('a')?.key, again.answerTo('b')?.choices[0]?.text]).toEqual(['a', long])
+      await again.close()
+    } finally {
+      disk.remove()
+    }
+  })
+
+  it.each([0, 1, 2, 3])(
+    'loses no answer when a write or an fsync fails (the one after %i)',
+    async (count) => {
+      const ledger = await Ledger.open(folder)
+      const handle = (ledger as unknown as { handle: FileHandle }).handle
+      for (const method of ['appendFile', 'datasync'] as const) {
+        const real = handle[method].bind(handle) as () => Promise<void>
+        let left = count
+        const failing = vi.spyOn(handle, method).mockImplementation((async (...given: []) => {
+          if (left-- === 0)
+            throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO', syscall: 'write' })
+          return real(...given)
+        }) as never)
+        const keys = Array.from({ length: 6 }, (_, k) => `${method}${k}`)
+        const held: string[] = []
+        for (const key of keys) {
+          const kept = await ledger.append(done(key)).then(
+            () => true,
+            (error: { code: string }) => {
+              expect(error.code).toBe('RR_OUTPUT_WRITE')
+              return false
+            },
+          )
+          if (kept) held.push(key)
+        }
+        failing.mockRestore()
+        expect(held.length).toBe(5)
+        for (const key of held) expect(ledger.answerTo(key)?.key).toBe(key)
+      }
+      await ledger.close()
+      const again = await Ledger.open(folder)
+      expect(again.totals().answered).toBeGreaterThanOrEqual(10)
+      await again.close()
+    },
+  )
+
   it('has one writer', async () => {
     const ledger = await Ledger.open(folder)
     await expect(Ledger.open(folder)).rejects.toMatchObject({ code: 'RR_OUTPUT_IN_USE' })
@@ -144,6 +206,7 @@ describe('the ledger', () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         expect(parseLedgerLine(Buffer.from(bytes))).toBeNull()
       }),
+      { numRuns: 50 },
     )
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.nat(), (text, at) => {
@@ -154,6 +217,7 @@ describe('the ledger', () => {
         bent[place] = (bent[place] as number) ^ 1
         expect(parseLedgerLine(bent)).toBeNull()
       }),
+      { numRuns: 50 },
     )
   })
 })
