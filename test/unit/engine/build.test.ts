@@ -1,7 +1,7 @@
 /** Both builds compile the files of native/sources.txt, no more and no fewer. */
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,6 +40,18 @@ describe('native/sources.txt', () => {
         [...nativeSources()].sort(),
       )
       for (const { command } of compiled) expect(command).toContain('-ffp-contract=off')
+    } finally {
+      rmSync(out, { recursive: true, force: true })
+    }
+  })
+
+  it.skipIf(!hasCmake)('is enough for CMake in a package, which carries no tests', () => {
+    const out = mkdtempSync(path.join(os.tmpdir(), 'reasonrec-package-'))
+    try {
+      for (const name of ['native', 'CMakeLists.txt', 'package.json', 'node_modules'])
+        symlinkSync(path.join(root, name), path.join(out, name))
+      const cmake = spawnSync('cmake', ['-S', out, '-B', path.join(out, 'build')], { encoding: 'utf8' })
+      expect(cmake.status, cmake.stderr).toBe(0)
     } finally {
       rmSync(out, { recursive: true, force: true })
     }
