@@ -79,7 +79,7 @@ export function rate(value: number): string {
 }
 
 export function times(ratio: number | null): string {
-  return ratio === null ? '-' : `${ratio.toPrecision(3)}x`
+  return ratio === null ? '-' : `${rate(ratio)}x`
 }
 
 export function percent(share: number | null): string {

@@ -8,7 +8,7 @@ import { sampledAgree } from '../agreement.js'
 import type { BenchCase, Ceilings, Measure, Prepared, Size } from '../contract.js'
 import { decodeSeconds } from '../roofline.js'
 import { type Subject, subjectOf } from '../subject.js'
-import { decodeTiming, type Rollouts, rollOut } from './generating.js'
+import { decoding, type Rollouts, rollOut } from './generating.js'
 
 interface Sized {
   readonly prompt: number
@@ -92,7 +92,7 @@ function measureOf(shape: Shape, subject: Subject, sized: Sized, ceilings: Ceili
     unit: 'tok/s',
     roofline: rows / step,
     peers: shape.peers,
-    run: async () => decodeTiming(await subject.model('bf16'), subject, work),
+    run: decoding(subject, work),
     request: () => ({ op: 'decode', prompts, copies: work.copies, new: work.new, sample: work.sample }),
     disagreement: async (peer) => {
       const few = { ...work, new: Math.min(work.new, 16) }
