@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "core/check.h"
@@ -61,10 +63,11 @@ class Buffer {
 class Workspace {
  public:
   // The buffer of this name with at least n floats; valid until the next call with the same name.
-  float* floats(const std::string& name, int64_t n) {
-    Buffer& b = buffers_[name];
-    b.resize(n);
-    return b.data();
+  float* floats(std::string_view name, int64_t n) {
+    auto found = buffers_.find(name);
+    if (found == buffers_.end()) found = buffers_.try_emplace(std::string(name)).first;
+    found->second.resize(n);
+    return found->second.data();
   }
   int64_t bytes() const {
     int64_t total = 0;
@@ -73,7 +76,11 @@ class Workspace {
   }
 
  private:
-  std::unordered_map<std::string, Buffer> buffers_;
+  struct Hash {  // finds a view without making a string of it
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+  };
+  std::unordered_map<std::string, Buffer, Hash, std::equal_to<>> buffers_;
 };
 
 }  // namespace reasonrec

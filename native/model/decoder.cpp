@@ -56,9 +56,10 @@ void check_batch(const Model& model, const AdapterStack& adapters, const Batch& 
   check(row == t, "RR_SHAPE_MISMATCH", "rows of a batch's segments", std::to_string(t),
         std::to_string(row));
   for (const Adapter* a : {adapters.frozen, adapters.trained})
-    check(!a || a->fits(c), "RR_SHAPE_MISMATCH", "the adapter was made for another model",
-          c.family + " of these widths", "other layers or widths",
-          "use the base model named in the adapter's configuration");
+    if (a && !a->fits(c))
+      throw Error("RR_SHAPE_MISMATCH", "the adapter was made for another model",
+                  c.family + " of these widths", "other layers or widths",
+                  "use the base model named in the adapter's configuration");
 }
 
 // One layer's worth of keys and values, lent to every layer in turn.

@@ -199,8 +199,8 @@ static void attention_forward(const Context& ctx, float* out, float* lse, const 
                               const AttentionShape& shape) {
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   const int64_t consecutive = group >= 24 ? 1 : 24 / group, together = group >= 64 ? 1 : 64 / group;
-  const cpu::AttentionPlan plan =
-      cpu::plan_attention(segments, blocks, count, kPanel, consecutive, together);
+  const cpu::AttentionPlan& plan =
+      cpu::plan_attention_again(segments, blocks, count, kPanel, consecutive, together);
   if (plan.tile_count == 0) return;
   const int64_t m = plan.most_rows * group, ld = plan.most_keys;
   const int64_t each = (m * (2 * d + ld + 1) + 15) / 16 * 16;

@@ -159,7 +159,7 @@ static void attention_backward(const Context& ctx, float* dq, float* dk, float* 
                                const float* q, const float* k, const float* v,
                                const Segment* segments, int64_t count,
                                const AttentionShape& shape) {
-  const cpu::AttentionTrees trees = cpu::attention_trees(segments, count, kPanel);
+  const cpu::AttentionTrees& trees = cpu::attention_trees(segments, count, kPanel);
   if (trees.count == 0) return;
   const int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
   const int64_t m = group >= kBackwardRows ? group : kBackwardRows;

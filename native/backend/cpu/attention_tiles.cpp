@@ -46,11 +46,12 @@ int64_t append_chain(AttentionPlan& plan, const Segment* segments, int32_t paren
   return offset;
 }
 
-}  // namespace
-
-AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count,
-                             int panel, int64_t consecutive, int64_t together) {
-  AttentionPlan plan;
+void fill(AttentionPlan& plan, const Segment* segments, const KvBlock* blocks, int64_t count,
+          int panel, int64_t consecutive, int64_t together) {
+  plan.row_list.clear();
+  plan.tile_list.clear();
+  plan.chain_list.clear();
+  plan.most_rows = plan.most_keys = 0;
   for (int64_t i = 0; i < count; ++i) {
     check_segment(segments, blocks, i);
     const Segment& s = segments[i];
@@ -84,12 +85,32 @@ AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int
   plan.tiles = plan.tile_list.data();
   plan.chain = plan.chain_list.data();
   plan.tile_count = int64_t(plan.tile_list.size());
+}
+
+}  // namespace
+
+AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count,
+                             int panel, int64_t consecutive, int64_t together) {
+  AttentionPlan plan;
+  fill(plan, segments, blocks, count, panel, consecutive, together);
   return plan;
 }
 
-AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel) {
-  AttentionTrees trees;
-  std::vector<int64_t> root(static_cast<size_t>(count)), last(static_cast<size_t>(count));
+const AttentionPlan& plan_attention_again(const Segment* segments, const KvBlock* blocks,
+                                          int64_t count, int panel, int64_t consecutive,
+                                          int64_t together) {
+  static thread_local AttentionPlan plan;
+  fill(plan, segments, blocks, count, panel, consecutive, together);
+  return plan;
+}
+
+const AttentionTrees& attention_trees(const Segment* segments, int64_t count, int panel) {
+  static thread_local AttentionTrees trees;
+  trees.begin_list.clear();
+  trees.most_padded_keys = trees.most_padded_segment = 0;
+  std::vector<int64_t>&root = trees.root_list, &last = trees.last_list;
+  root.resize(size_t(count));
+  last.resize(size_t(count));
   for (int64_t i = 0; i < count; ++i) {
     check_segment(segments, nullptr, i);
     check(segments[i].past == 0, "RR_BAD_SEGMENTS",

@@ -51,6 +51,11 @@ struct AttentionPlan {
 // blocks may be null (then capacities are not checked). Throws RR_BAD_SEGMENTS.
 AttentionPlan plan_attention(const Segment* segments, const KvBlock* blocks, int64_t count,
                              int panel, int64_t consecutive, int64_t together);
+// The same in memory that the calling thread keeps: valid until its next call, no allocation once
+// it has grown.
+const AttentionPlan& plan_attention_again(const Segment* segments, const KvBlock* blocks,
+                                          int64_t count, int panel, int64_t consecutive,
+                                          int64_t together);
 
 // The trees of a batch, for the backward: segment ranges [begin[i], begin[i + 1]) of whole trees.
 // A root's descendants need not be neighbours: trees that interleave are joined.
@@ -58,13 +63,15 @@ struct AttentionTrees {
   AttentionTrees();
   AttentionTrees(AttentionTrees&&) noexcept;
   ~AttentionTrees();
-  std::vector<int64_t> begin_list;
+  std::vector<int64_t> begin_list, root_list,
+      last_list;  // per tree; per segment: its root, a root's last one
   const int64_t* begin = nullptr;
   int64_t count = 0;
   int64_t most_padded_keys =
       0;  // over trees: sum of segments' rows, each rounded up to whole panels
   int64_t most_padded_segment = 0;  // over segments
 };
-AttentionTrees attention_trees(const Segment* segments, int64_t count, int panel);
+// In memory that the calling thread keeps, as plan_attention_again().
+const AttentionTrees& attention_trees(const Segment* segments, int64_t count, int panel);
 
 }  // namespace reasonrec::cpu
