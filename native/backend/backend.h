@@ -56,8 +56,12 @@ struct Panels {
 
   bool empty() const { return !data && !bf16 && !rows; }
   Panels shifted(int64_t values) const {
-    return {data ? data + values : nullptr, panel_stride, bf16 ? bf16 + values : nullptr, rows,
-            begin + values, compute};
+    return {data ? data + values : nullptr,
+            panel_stride,
+            bf16 ? bf16 + values : nullptr,
+            rows,
+            begin + values,
+            compute};
   }
 };
 
