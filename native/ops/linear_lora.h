@@ -34,9 +34,8 @@ struct LoraPanels {
 inline constexpr int kMaxLoraTerms = 2;  // frozen, trained
 
 struct LoraTerm {
-  const LoraPanels* panels =
-      nullptr;         // panels->a empty: this linear has no such adapter; skipped
-  float* u = nullptr;  // (T, rank), written by forward, read by backward
+  const LoraPanels* panels = nullptr;  // panels->a empty: this linear has no such adapter; skipped
+  float* u = nullptr;                  // (T, rank), written by forward, read by backward
 };
 
 // y (T, out) is overwritten. x, x_lora: (T, in).
